@@ -1,0 +1,177 @@
+//! What the backend is asked with. A [`Credential`] is made from an issuer's answer or from configuration;
+//! there is no way from a caller's token to one.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::audit::CredentialRecord;
+use crate::caller::{Fingerprint, Principal, SubjectToken};
+use crate::secret::Secret;
+use crate::server::{Delivery, Server};
+use crate::time::Timestamp;
+
+/// A token that an issuer gave for one caller, or a secret that the configuration names.
+///
+/// Cheap to clone: the header is built once and shared.
+#[derive(Clone)]
+pub struct Credential {
+    header: Option<(http::HeaderName, HeaderValue)>,
+    record: CredentialRecord,
+}
+
+impl Credential {
+    /// From a token endpoint's answer. None when the token cannot stand in a header (edge case 28).
+    pub fn issued(token: &Secret, delivery: &Delivery, record: CredentialRecord) -> Option<Self> {
+        let value = token.to_header(&delivery.prefix)?;
+        Some(Self { header: Some((delivery.header.clone(), value)), record })
+    }
+
+    /// From the configuration (`static`): the same for every caller, and named so in the audit record.
+    pub fn configured(secret: &Secret, delivery: &Delivery, record: CredentialRecord) -> Option<Self> {
+        Self::issued(secret, delivery, record)
+    }
+
+    /// `credential: none`: said, not forgotten.
+    pub fn none() -> Self {
+        let nothing: Arc<[Box<str>]> = Arc::new([]);
+        let record = CredentialRecord {
+            steps: nothing.clone(),
+            source: "none",
+            audience: nothing.clone(),
+            scopes: nothing,
+            expires: None,
+        };
+        Self { header: None, record }
+    }
+
+    /// What of it is written to the audit record.
+    pub fn record(&self) -> &CredentialRecord {
+        &self.record
+    }
+
+    /// The same credential, said to come from elsewhere (`cache` instead of `issuer`).
+    #[must_use]
+    pub fn from_source(mut self, source: &'static str) -> Self {
+        self.record.source = source;
+        self
+    }
+
+    /// When it ends; None for what does not end.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.record.expires
+    }
+
+    pub(crate) fn apply(&self, headers: &mut http::HeaderMap) {
+        if let Some((name, value)) = &self.header {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Proof that this caller was permitted this call, in the form that providers take: it lives as long as an
+/// exchange needs it, beyond the call itself. Made only by [`crate::path::Authorized::warrant`].
+#[derive(Clone)]
+pub struct Warrant {
+    principal: Arc<Principal>,
+    subject: SubjectToken,
+    server: Arc<Server>,
+}
+
+impl Warrant {
+    pub(crate) fn new(principal: Arc<Principal>, subject: SubjectToken, server: Arc<Server>) -> Self {
+        Self { principal, subject, server }
+    }
+
+    /// The caller.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// The caller's fingerprint: part of every cache key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.principal.fingerprint
+    }
+
+    /// The server that the call is for.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The caller's verified token, for a token endpoint's form.
+    pub fn subject(&self) -> &SubjectToken {
+        &self.subject
+    }
+}
+
+/// A token endpoint's form (`application/x-www-form-urlencoded`): the one place that a subject token goes to.
+/// Zeroized on drop; its bytes come out once, as the request body.
+#[derive(Default)]
+pub struct Form {
+    body: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl Form {
+    /// An empty form.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field; names may repeat (`audience`, `resource`; RFC 8693 §2.1).
+    pub fn field(&mut self, name: &str, value: &str) -> &mut Self {
+        self.pair(name, value.as_bytes())
+    }
+
+    /// Adds a secret field (a client secret, an earlier step's token, an assertion).
+    pub fn secret(&mut self, name: &str, value: &Secret) -> &mut Self {
+        self.pair(name, value.expose())
+    }
+
+    /// Adds the caller's token.
+    pub fn subject(&mut self, name: &str, token: &SubjectToken) -> &mut Self {
+        self.pair(name, token.expose())
+    }
+
+    /// The body, whose storage is zeroized when the last clone of it drops.
+    pub fn into_body(self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(self.body)
+    }
+
+    fn pair(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        if !self.body.is_empty() {
+            self.body.push(b'&');
+        }
+        encode(&mut self.body, name.as_bytes());
+        self.body.push(b'=');
+        encode(&mut self.body, value);
+        self
+    }
+}
+
+/// Percent-encoding of the form media type (WHATWG URL, RFC 6749 appendix B), appended to `out`.
+pub fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    out.reserve(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte),
+            b' ' => out.push(b'+'),
+            _ => {
+                let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+                out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+
+    #[test]
+    fn a_form_encodes_reserved_characters_and_repeats_names() {
+        let mut form = Form::new();
+        form.field("audience", "a b").field("audience", "c&d=é+");
+        assert_eq!(&form.into_body()[..], b"audience=a+b&audience=c%26d%3D%C3%A9%2B");
+    }
+}

@@ -1,0 +1,10 @@
+//! The protocol: what a message is, which methods there are, and what a reply may carry.
+
+mod call;
+pub mod door;
+pub mod filter;
+pub mod json;
+pub mod methods;
+pub mod seal;
+
+pub use call::{Call, Era, Head, Kind, Target, Verb};

@@ -1,0 +1,112 @@
+//! One protected MCP server, as data: what the path needs to know of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+/// Where the acquired credential goes on the request to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Header name; `authorization` by default.
+    pub header: http::HeaderName,
+    /// What stands before the token, with its space: `Bearer ` by default, may be empty.
+    pub prefix: Box<str>,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { header: http::header::AUTHORIZATION, prefix: "Bearer ".into() }
+    }
+}
+
+/// One protected resource: a server path of the gateway and the MCP server behind it.
+#[derive(Debug)]
+pub struct Server {
+    /// Name in the configuration and in the path `/NAME/mcp`.
+    pub name: Box<str>,
+    /// Resource identifier: public URL + `/NAME/mcp` (RFC 9728 §1.2, RFC 8707 §2).
+    pub resource: Box<str>,
+    /// URL of the protected-resource metadata document (RFC 9728 §3.1).
+    pub metadata_url: Box<str>,
+    /// Names of the issuers whose callers are believed here; never empty.
+    pub issuers: Vec<Box<str>>,
+    /// Scopes that a method needs, by method name.
+    pub scopes: BTreeMap<Box<str>, Vec<Box<str>>>,
+    /// The MCP server's endpoint.
+    pub url: http::Uri,
+    /// Where the credential goes.
+    pub delivery: Delivery,
+    /// True when every caller reaches the server with the same credential (static or none): then the server
+    /// cannot tell callers apart and the gateway binds tasks and requestState to the caller itself.
+    pub shared_credential: bool,
+    /// What the server's lists have taught about its tools.
+    pub catalogue: Catalogue,
+}
+
+impl Server {
+    /// All scopes of this server, each once, sorted: what a 401 challenge and the metadata document name.
+    pub fn all_scopes(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.scopes.values().flatten().map(|scope| &**scope).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// Hints that a tool gives about itself (`annotations` of a tool; MCP schema). Missing hints have the
+/// specification's defaults: not read-only, destructive, not idempotent, open world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolHints {
+    /// `readOnlyHint`
+    pub read_only: bool,
+    /// `destructiveHint`
+    pub destructive: bool,
+    /// `idempotentHint`
+    pub idempotent: bool,
+    /// `openWorldHint`
+    pub open_world: bool,
+}
+
+impl Default for ToolHints {
+    fn default() -> Self {
+        Self { read_only: false, destructive: true, idempotent: false, open_world: true }
+    }
+}
+
+/// One tool as the server listed it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Tool {
+    /// Its hints.
+    pub hints: ToolHints,
+    /// `x-mcp-header` annotations of its input schema: header suffix and path of property names (2026-07-28).
+    pub header_params: Vec<(Box<str>, Vec<Box<str>>)>,
+}
+
+/// What `tools/list` answers have taught. Read on calls, written when a list passes.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    tools: RwLock<Arc<BTreeMap<Box<str>, Tool>>>,
+}
+
+impl Catalogue {
+    /// The tool, if a list has named it.
+    pub fn tool(&self, name: &str) -> Option<Tool> {
+        self.tools.read().ok().and_then(|tools| tools.get(name).cloned())
+    }
+
+    /// True when no list has passed yet.
+    pub fn is_empty(&self) -> bool {
+        self.tools.read().map_or(true, |tools| tools.is_empty())
+    }
+
+    /// Takes over what a list said of its tools; tools that it did not name stay (a list may be one page).
+    pub fn learn(&self, seen: impl IntoIterator<Item = (Box<str>, Tool)>) {
+        let Ok(mut tools) = self.tools.write() else { return };
+        let fresh: Vec<_> = seen.into_iter().filter(|(name, tool)| tools.get(name) != Some(tool)).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let mut next = BTreeMap::clone(&tools);
+        next.extend(fresh);
+        *tools = Arc::new(next);
+    }
+}
