@@ -72,6 +72,15 @@ pub struct CredentialRecord {
     pub expires: Option<Timestamp>,
 }
 
+/// The caller's span, as W3C trace context names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParentSpan {
+    /// `parent-id`, never zero.
+    pub id: u64,
+    /// The `sampled` flag.
+    pub sampled: bool,
+}
+
 /// One audit record. Fields are filled in by the moves; `Sink::write` sees it once, finished.
 #[derive(Debug)]
 pub struct Record {
@@ -81,6 +90,8 @@ pub struct Record {
     pub opened: Timestamp,
     /// W3C trace id, 32 hex digits, when there is one.
     pub trace: Option<Box<str>>,
+    /// The span that the call is a child of, when the caller named one.
+    pub parent: Option<ParentSpan>,
     /// How it ended.
     pub outcome: Outcome,
     /// Whose fault, when it was not answered.
@@ -107,6 +118,8 @@ pub struct Record {
     pub credential: Option<CredentialRecord>,
     /// HTTP status of the backend.
     pub backend_status: Option<u16>,
+    /// When the backend was asked.
+    pub backend_started: Option<Timestamp>,
     /// Microseconds from sending to the backend's head.
     pub backend_micros: Option<u64>,
     /// Body bytes from the caller.
@@ -115,6 +128,34 @@ pub struct Record {
     pub bytes_out: u64,
     /// Caller's address.
     pub source_ip: Option<std::net::IpAddr>,
+}
+
+impl Record {
+    /// Notes a `traceparent` (W3C Trace Context §3.2); what is not one is passed over, as the text demands.
+    pub fn note_traceparent(&mut self, value: &str) {
+        let Some((trace, parent)) = read_traceparent(value) else { return };
+        self.trace = Some(trace.into());
+        self.parent = Some(parent);
+    }
+}
+
+fn read_traceparent(value: &str) -> Option<(&str, ParentSpan)> {
+    let mut parts = value.trim_ascii().splitn(5, '-');
+    let (version, trace, id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let later = parts.next().is_some();
+    let lower_hex = |text: &str, len| {
+        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if !lower_hex(version, 2) || !lower_hex(trace, 32) || !lower_hex(id, 16) || !lower_hex(flags, 2) {
+        return None;
+    }
+    // Version ff is invalid; version 00 has four parts and no more.
+    if version == "ff" || (version == "00" && later) || trace.bytes().all(|byte| byte == b'0') {
+        return None;
+    }
+    let id = u64::from_str_radix(id, 16).ok().filter(|id| *id != 0)?;
+    let sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1);
+    Some((trace, ParentSpan { id, sampled }))
 }
 
 /// The record in the making; see the module.
@@ -131,6 +172,7 @@ impl Trail {
             id,
             opened,
             trace: None,
+            parent: None,
             outcome: Outcome::Abandoned,
             fault: None,
             code: None,
@@ -144,6 +186,7 @@ impl Trail {
             decision: None,
             credential: None,
             backend_status: None,
+            backend_started: None,
             backend_micros: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -155,6 +198,11 @@ impl Trail {
     /// The request id.
     pub fn id(&self) -> [u8; 26] {
         self.record.as_ref().map_or([b'0'; 26], |record| record.id)
+    }
+
+    /// What was noted so far.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_deref()
     }
 
     /// When it was opened.
@@ -204,5 +252,35 @@ impl Trail {
 impl Drop for Trail {
     fn drop(&mut self) {
         self.finish(|_| {});
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ParentSpan, read_traceparent};
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    #[test]
+    fn a_traceparent_is_read_and_its_flag_kept() {
+        let read = read_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(read, Some((TRACE, ParentSpan { id: 0x00f0_67aa_0ba9_02b7, sampled: true })));
+        let read = read_traceparent("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-later");
+        assert_eq!(read, Some((TRACE, ParentSpan { id: 0x00f0_67aa_0ba9_02b7, sampled: false })));
+    }
+
+    #[test]
+    fn what_is_not_a_traceparent_is_passed_over() {
+        for text in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(read_traceparent(text), None, "{text}");
+        }
     }
 }

@@ -98,6 +98,9 @@ impl Arrived {
             Err(reason) => return Err(refuse(reason, None, false, trail)),
         };
         let head = allowed(verb, headers);
+        if let Some((_, value)) = head.trace.iter().find(|(name, _)| name == "traceparent") {
+            trail.note(|record| record.note_traceparent(value.to_str().unwrap_or_default()));
+        }
         Ok(Self { server, head, bearer, source_ip, trail })
     }
 
@@ -318,6 +321,11 @@ impl Authorized {
         &self.admitted.call
     }
 
+    /// HTTP method of the request.
+    pub fn verb(&self) -> Verb {
+        self.admitted.head.verb
+    }
+
     /// Joins the call with the credential that it leaves with.
     pub fn with(mut self, credential: Credential) -> Outbound {
         self.admitted.trail.note(|record| record.credential = Some(credential.record().clone()));
@@ -366,10 +374,17 @@ impl Outbound {
         &self.credential
     }
 
-    /// Notes the backend's answer on the record.
-    pub fn note_backend(&mut self, status: u16, micros: u64) {
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.authorized.admitted.trail.now()
+    }
+
+    /// Notes the backend's answer, asked for at `started`, on the record.
+    pub fn note_backend(&mut self, status: u16, started: Timestamp) {
+        let micros = self.now().since(started).as_micros() as u64;
         self.authorized.admitted.trail.note(|record| {
             record.backend_status = Some(status);
+            record.backend_started = Some(started);
             record.backend_micros = Some(micros);
         });
     }
@@ -431,8 +446,9 @@ fn note_call(record: &mut crate::audit::Record, call: &Call) {
     record.method = Some(call.method.name().into());
     record.target = call.target.name().map(Into::into);
     record.arguments = call.arguments();
-    if let Some(trace) = call.traceparent().and_then(|parent| parent.get(3..35)) {
-        record.trace = Some(trace.into());
+    // SEP-414: `_meta.traceparent` outranks the header, which was noted with the head.
+    if let Some(traceparent) = call.traceparent() {
+        record.note_traceparent(traceparent);
     }
 }
 
