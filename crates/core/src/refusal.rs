@@ -169,6 +169,8 @@ pub enum Reason {
     BackendTimeout,
     /// The MCP server refuses the credential that was acquired for it, twice.
     BackendRefusedCredential(u16),
+    /// The MCP server answers a status that cannot be relayed (5xx, a redirect, an error without a message).
+    BackendStatus(u16),
     /// The MCP server's answer cannot be used (a list that cannot be filtered, an event over the limit).
     BadBackendAnswer(Cow<'static, str>),
     // --- the gateway itself
@@ -225,6 +227,7 @@ impl Reason {
             Self::BackendTimeout => "SC-B02",
             Self::BackendRefusedCredential(_) => "SC-B03",
             Self::BadBackendAnswer(_) => "SC-B04",
+            Self::BackendStatus(_) => "SC-B05",
             Self::AuditUnavailable => "SC-G01",
             Self::ShuttingDown => "SC-G02",
             Self::Overloaded => "SC-G03",
