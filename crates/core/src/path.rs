@@ -75,6 +75,9 @@ pub struct Reply<B> {
 /// What the caller may see of it. The only thing that a listener sends.
 pub struct Released<B> {
     response: http::Response<crate::mcp::filter::Filtered<B>>,
+    caller: Arc<Principal>,
+    era: Era,
+    listens: bool,
 }
 
 impl Arrived {
@@ -201,6 +204,11 @@ impl Admitted {
     /// The call.
     pub fn call(&self) -> &Call {
         &self.call
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.trail.now()
     }
 
     /// The caller.
@@ -414,6 +422,8 @@ impl Release {
     pub fn release<B>(&self, reply: Reply<B>, now: Timestamp) -> Released<B> {
         let Reply { outbound, head, body } = reply;
         let Admitted { server, head: asked, call, principal, source_ip, trail, .. } = outbound.authorized.admitted;
+        let (caller, era) = (principal.clone(), call.era);
+        let listens = call.method.name() == "subscriptions/listen";
         let sight = crate::mcp::filter::Sight {
             policy: self.policy.clone(),
             door: self.door.clone(),
@@ -423,11 +433,27 @@ impl Release {
             era: call.era,
             now,
         };
-        Released { response: crate::mcp::filter::filtered(sight, &asked, call, head, body, trail) }
+        let response = crate::mcp::filter::filtered(sight, &asked, call, head, body, trail);
+        Released { response, caller, era, listens }
     }
 }
 
 impl<B> Released<B> {
+    /// Whom it is released to; a stream ends with the caller's token.
+    pub fn caller(&self) -> &Arc<Principal> {
+        &self.caller
+    }
+
+    /// Protocol era.
+    pub fn era(&self) -> Era {
+        self.era
+    }
+
+    /// True for the answer to `subscriptions/listen`.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
     /// The response to send.
     pub fn into_response(self) -> http::Response<crate::mcp::filter::Filtered<B>> {
         self.response

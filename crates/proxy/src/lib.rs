@@ -1,1 +1,20 @@
-//! placeholder while the house is built
+//! Listeners, and the path from the socket to the audit line.
+//!
+//! Start at [`gateway`]: it is the path. [`service`] brings requests to it, [`upstream`] asks the MCP server,
+//! [`answer`] is the only place where a refusal becomes a response.
+
+pub mod answer;
+pub mod body;
+pub mod cors;
+pub mod detach;
+pub mod entrance;
+pub mod gateway;
+pub mod journal;
+pub mod limits;
+pub mod listener;
+pub mod metadata;
+pub mod pool;
+pub mod request_id;
+pub mod service;
+pub mod stream;
+pub mod upstream;

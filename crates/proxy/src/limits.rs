@@ -1,0 +1,119 @@
+//! Limits per caller: calls in a time, and streams at once. A caller is (issuer, subject).
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use safeconduct_core::caller::Principal;
+use safeconduct_core::refusal::Reason;
+use safeconduct_core::time::Timestamp;
+
+const SHARDS: usize = 32;
+/// Callers remembered per shard; beyond that those who are at rest are forgotten.
+const CALLERS: usize = 8192;
+
+/// `burst` calls at once, and on average `burst` per `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Number of calls.
+    pub calls: u32,
+    /// In this time.
+    pub window: Duration,
+}
+
+#[derive(Default)]
+struct Caller {
+    /// When the bucket would be empty again (GCRA's theoretical arrival time).
+    busy_until: Timestamp,
+    streams: u32,
+}
+
+/// What is known of callers, shared by all threads; one short lock per call.
+pub struct Limits {
+    rate: Option<Rate>,
+    streams: u32,
+    hasher: RandomState,
+    shards: Vec<Mutex<HashMap<u64, Caller>>>,
+}
+
+/// One open stream of a caller; gives its place back when dropped.
+pub struct StreamPlace {
+    limits: Arc<Limits>,
+    key: u64,
+}
+
+impl Limits {
+    /// `streams`: how many one caller may have open.
+    pub fn new(rate: Option<Rate>, streams: u32) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { rate, streams, hasher: RandomState::new(), shards }
+    }
+
+    /// Counts one call.
+    ///
+    /// # Errors
+    /// `RateLimited` with the time until the next call is free.
+    pub fn call(&self, caller: &Principal, now: Timestamp) -> Result<(), Reason> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let each = rate.window / rate.calls.max(1);
+        self.with(self.key(caller), now, |state| {
+            let start = state.busy_until.max(now);
+            let ahead = start.since(now);
+            if ahead + each > rate.window {
+                return Err(Reason::RateLimited(ahead + each - rate.window));
+            }
+            state.busy_until = start.plus(each);
+            Ok(())
+        })
+    }
+
+    /// Takes a place for a stream.
+    ///
+    /// # Errors
+    /// `TooManyStreams`.
+    pub fn stream(self: &Arc<Self>, caller: &Principal, now: Timestamp) -> Result<StreamPlace, Reason> {
+        let key = self.key(caller);
+        self.with(key, now, |state| {
+            if state.streams >= self.streams {
+                return Err(Reason::TooManyStreams);
+            }
+            state.streams += 1;
+            Ok(())
+        })?;
+        Ok(StreamPlace { limits: self.clone(), key })
+    }
+
+    fn key(&self, caller: &Principal) -> u64 {
+        self.hasher.hash_one((&caller.issuer, &caller.subject))
+    }
+
+    fn with<T>(
+        &self,
+        key: u64,
+        now: Timestamp,
+        act: impl FnOnce(&mut Caller) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let shard = usize::try_from(key).unwrap_or(0) % SHARDS;
+        let Some(Ok(mut callers)) = self.shards.get(shard).map(Mutex::lock) else {
+            return Err(Reason::Internal("the limits are poisoned".into()));
+        };
+        if callers.len() >= CALLERS && !callers.contains_key(&key) {
+            callers.retain(|_, state| state.streams > 0 || state.busy_until > now);
+            if callers.len() >= CALLERS {
+                return Err(Reason::Overloaded);
+            }
+        }
+        act(callers.entry(key).or_default())
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let _ = self.limits.with(self.key, Timestamp::default(), |state| {
+            state.streams = state.streams.saturating_sub(1);
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,233 @@
+//! Worker threads, one current-thread runtime each, that share a port (SO_REUSEPORT): a connection stays on
+//! its thread, and so do its connections to the MCP server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use crate::pool::Pool;
+use crate::service::{Service, Shared};
+use crate::upstream::Upstream;
+
+/// Time for a head to arrive, and for a TLS handshake.
+const HEAD: Duration = Duration::from_secs(15);
+/// Largest head, in bytes (a 16 KiB token and its company).
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// How to listen.
+pub struct Listen {
+    /// Address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Number of worker threads; at least one.
+    pub workers: usize,
+    /// TLS, swappable on reload. None: plaintext.
+    pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
+    /// TLS towards MCP servers.
+    pub upstream_tls: Arc<rustls::ClientConfig>,
+    /// Most connections at once, over all workers.
+    pub connections: usize,
+    /// Longest wait for streams and calls to end when draining.
+    pub grace: Duration,
+}
+
+/// The listener at work.
+pub struct Listening {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// Open connections.
+    pub connections: Arc<AtomicUsize>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Listening {
+    /// Waits for all workers to end; they do after the drain signal.
+    pub fn join(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Binds and starts the workers.
+///
+/// # Errors
+/// Those of binding, and of starting threads.
+pub fn listen(listen: Listen, shared: &Arc<Shared>) -> io::Result<Listening> {
+    let first = bind(listen.address)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..listen.workers.max(1) {
+        sockets.push(bind(address)?);
+    }
+    let connections = Arc::new(AtomicUsize::new(0));
+    let listen = Arc::new(listen);
+    let mut threads = Vec::new();
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let worker = Worker {
+            listen: listen.clone(),
+            shared: shared.clone(),
+            all: connections.clone(),
+            own: Arc::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .stack_size(512 * 1024)
+            .spawn(move || runtime.block_on(worker.run(socket)))?;
+        threads.push(thread);
+    }
+    Ok(Listening { address, connections, threads })
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+struct Worker {
+    listen: Arc<Listen>,
+    shared: Arc<Shared>,
+    all: Arc<AtomicUsize>,
+    own: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    async fn run(self, socket: std::net::TcpListener) {
+        let listener = match TcpListener::from_std(socket) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen");
+                return;
+            }
+        };
+        let pool = Arc::new(Pool::new(self.listen.upstream_tls.clone()));
+        let service = Arc::new(Service { shared: self.shared.clone(), upstream: Upstream::new(pool.clone()) });
+        let mut drain = self.shared.drain.clone();
+        let mut sweep = tokio::time::interval(Duration::from_secs(30));
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.take(stream, peer, &service),
+                    // Out of descriptors: wait for some to be given back.
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                _ = sweep.tick() => pool.sweep(),
+                _ = drain.wait_for(|draining| *draining) => break,
+            }
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(self.listen.grace, self.idle()).await;
+    }
+
+    async fn idle(&self) {
+        while self.own.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr, service: &Arc<Service>) {
+        if self.all.load(Ordering::Relaxed) >= self.listen.connections {
+            tracing::warn!("too many connections; closing a new one");
+            return;
+        }
+        let counted = (Counted::new(&self.all), Counted::new(&self.own));
+        let _ = stream.set_nodelay(true);
+        let (service, drain) = (service.clone(), self.shared.drain.clone());
+        let tls = self.listen.tls.load_full();
+        tokio::spawn(async move {
+            let _counted = counted;
+            match tls {
+                None => plain(stream, peer, service, drain).await,
+                Some(tls) => secure(stream, peer, service, drain, tls).await,
+            }
+        });
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn plain(stream: TcpStream, peer: SocketAddr, service: Arc<Service>, mut drain: watch::Receiver<bool>) {
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_header_size(HEAD_BYTES)
+        .max_headers(100)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // What breaks a connection is seen by the trail of its request.
+        _ = connection.as_mut() => {}
+        _ = drain.wait_for(|draining| *draining) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn secure(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Arc<Service>,
+    mut drain: watch::Receiver<bool>,
+    tls: Arc<rustls::ServerConfig>,
+) {
+    let Ok(Ok(stream)) = tokio::time::timeout(HEAD, TlsAcceptor::from(tls).accept(stream)).await else {
+        return;
+    };
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(HEAD_BYTES as u32);
+    let connection = builder.serve_connection(TokioIo::new(stream), answer);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = drain.wait_for(|draining| *draining) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}

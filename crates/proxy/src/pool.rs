@@ -1,0 +1,154 @@
+//! Connections to MCP servers, kept per worker thread: no lock is ever contended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use safeconduct_core::refusal::Reason;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// A ready or soon ready connection.
+pub type Sender = SendRequest<Full<Bytes>>;
+
+const IDLE: Duration = Duration::from_secs(50);
+const PER_ORIGIN: usize = 128;
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// One worker's connections.
+pub struct Pool {
+    tls: Arc<rustls::ClientConfig>,
+    idle: Mutex<HashMap<Box<str>, Vec<(Sender, Instant)>>>,
+}
+
+/// A connection on loan, and whether it had been used before (so that it may turn out to be stale).
+pub struct Lease {
+    /// To send on.
+    pub sender: Sender,
+    /// It came from the pool.
+    pub used: bool,
+    origin: Box<str>,
+}
+
+impl Pool {
+    /// `tls` is used for https origins.
+    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { tls, idle: Mutex::default() }
+    }
+
+    /// A connection to the origin of `url`: an idle one, or a new one.
+    ///
+    /// # Errors
+    /// `BackendUnreachable`.
+    pub async fn lease(&self, url: &http::Uri) -> Result<Lease, Reason> {
+        let origin = origin(url);
+        while let Some(mut sender) = self.take(&origin) {
+            if sender.ready().await.is_ok() {
+                return Ok(Lease { sender, used: true, origin });
+            }
+        }
+        self.fresh(url).await
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// `BackendUnreachable`.
+    pub async fn fresh(&self, url: &http::Uri) -> Result<Lease, Reason> {
+        let connect = self.connect(url);
+        let sender = tokio::time::timeout(CONNECT, connect)
+            .await
+            .unwrap_or_else(|_| Err(Reason::BackendUnreachable("no connection within 5 s".into())))?;
+        Ok(Lease { sender, used: false, origin: origin(url) })
+    }
+
+    /// Gives a connection back after its answer was read to the end.
+    pub fn give_back(&self, lease: Lease) {
+        let Ok(mut idle) = self.idle.lock() else { return };
+        if lease.sender.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        match idle.get_mut(&lease.origin) {
+            Some(senders) => {
+                if senders.len() >= PER_ORIGIN {
+                    senders.retain(|(sender, since)| !sender.is_closed() && now - *since < IDLE);
+                }
+                if senders.len() < PER_ORIGIN {
+                    senders.push((lease.sender, now));
+                }
+            }
+            None => {
+                idle.insert(lease.origin, vec![(lease.sender, now)]);
+            }
+        }
+    }
+
+    /// Closes connections that nobody used for a while.
+    pub fn sweep(&self) {
+        let Ok(mut idle) = self.idle.lock() else { return };
+        let now = Instant::now();
+        idle.retain(|_, senders| {
+            senders.retain(|(sender, since)| !sender.is_closed() && now - *since < IDLE);
+            !senders.is_empty()
+        });
+    }
+
+    fn take(&self, origin: &str) -> Option<Sender> {
+        let mut idle = self.idle.lock().ok()?;
+        let senders = idle.get_mut(origin)?;
+        while let Some((sender, since)) = senders.pop() {
+            if !sender.is_closed() && since.elapsed() < IDLE {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self, url: &http::Uri) -> Result<Sender, Reason> {
+        let failed = |error: &dyn std::fmt::Display| Reason::BackendUnreachable(error.to_string());
+        let host = url.host().ok_or_else(|| failed(&"the url has no host"))?;
+        let secure = url.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| failed(&error))?;
+        let _ = tcp.set_nodelay(true);
+        if !secure {
+            return handshake(TokioIo::new(tcp)).await;
+        }
+        let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;
+        let tls = TlsConnector::from(self.tls.clone());
+        let stream = tls.connect(name, tcp).await.map_err(|error| failed(&error))?;
+        handshake(TokioIo::new(stream)).await
+    }
+}
+
+async fn handshake<I>(io: I) -> Result<Sender, Reason>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(128)
+        .handshake(io)
+        .await
+        .map_err(|error| Reason::BackendUnreachable(error.to_string()))?;
+    tokio::spawn(async move {
+        // A broken connection is seen by whoever waits for its answer.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+fn origin(url: &http::Uri) -> Box<str> {
+    let secure = url.scheme() == Some(&http::uri::Scheme::HTTPS);
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    let mut text = String::with_capacity(authority.len() + 1);
+    text.push(if secure { 's' } else { 'p' });
+    text.push_str(authority);
+    text.into()
+}
