@@ -81,7 +81,7 @@ wait_until() {
 }
 
 # The URL that a program of ours printed when it began to listen.
-url_of() {
+url_of() { # NAME
   wait_until 10 "$1 to listen" grep -q '^listening ' "$RUN/$1.log"
   sed -n 's/^listening //p' "$RUN/$1.log" | head -n 1
 }
@@ -137,7 +137,7 @@ install_python() {
   fi
 }
 
-# start_gateway CONFIG NAME=VALUE...: puts the values in the @NAME@s of config/CONFIG and serves it.
+# start_gateway NAME KEY=VALUE...: puts the values in the @KEY@s of config/NAME and serves it.
 # Sets GATEWAY (host:port); the secret of its client is GATEWAY_SECRET.
 start_gateway() {
   local config=$1 pair
@@ -145,12 +145,12 @@ start_gateway() {
   GATEWAY=127.0.0.1:$(free_port)
   local admin
   admin=127.0.0.1:$(free_port)
-  cp -r "$INTEROP/config/policies" "$RUN/"
+  cp -r "$INTEROP/config/$config/policies" "$RUN/"
   local edits=(-e "s|@GATEWAY@|$GATEWAY|g" -e "s|@ADMIN@|$admin|g" -e "s|@RUN@|$RUN|g")
   for pair in "$@"; do
     edits+=(-e "s|@${pair%%=*}@|${pair#*=}|g")
   done
-  sed "${edits[@]}" "$INTEROP/config/$config" >"$RUN/safeconduct.yaml"
+  sed "${edits[@]}" "$INTEROP/config/$config/safeconduct.yaml" >"$RUN/safeconduct.yaml"
   start gateway "$SAFECONDUCT" serve --config "$RUN/safeconduct.yaml"
   wait_until 20 'the gateway to be ready' curl -sf "http://$admin/readyz"
 }
