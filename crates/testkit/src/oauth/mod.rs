@@ -1,0 +1,16 @@
+//! What every token endpoint of the kit has in common: clients and how they prove themselves, and answers.
+
+pub mod client;
+mod problem;
+
+pub use client::{Client, Proof};
+pub use problem::Problem;
+
+/// `grant_type` of RFC 8693.
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// Token type of an access token (RFC 8693 §3).
+pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// Token type of a JWT (RFC 8693 §3).
+pub const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// Token type of an ID token (RFC 8693 §3).
+pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
