@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::door::subscribed_elements;
+use super::json;
 use super::methods::Method;
 
 /// Which transport rules apply; decided per request (`facts/mcp.md` 1.4).
@@ -150,7 +152,9 @@ impl Call {
 
     /// The JSON text of `params.arguments`, shared with the body.
     pub fn arguments(&self) -> Option<Bytes> {
-        self.arguments.clone().and_then(|range| (range.end <= self.body.len()).then(|| self.body.slice(range)))
+        self.arguments
+            .clone()
+            .and_then(|range| (range.end <= self.body.len()).then(|| self.body.slice(range)))
     }
 
     /// The server's own session id.
@@ -159,10 +163,55 @@ impl Call {
     }
 
     /// Takes items out of the call's bytes; all other bytes stay as they are.
-    pub(crate) fn without_items(&mut self, _refused: &[Target]) {}
+    pub(crate) fn without_items(&mut self, refused: &[Target]) {
+        if refused.is_empty() {
+            return;
+        }
+        let Ok(message) = json::checked(&self.body) else {
+            // The door read these bytes; if that could ever fail, nothing leaves.
+            self.body = Bytes::new();
+            return;
+        };
+        let cut = |list: Vec<(Range<usize>, Target)>| {
+            let parts: Vec<_> =
+                list.into_iter().map(|(range, item)| (range, !refused.contains(&item))).collect();
+            json::cuts(&parts)
+        };
+        let edits = subscribed_elements(message).into_iter().flat_map(cut).collect();
+        self.body = json::edited(&self.body, edits);
+        self.items.retain(|item| !refused.contains(item));
+    }
 
     /// Writes the MCP headers that leave with the call.
-    pub(crate) fn write_headers(&self, _head: &Head, _headers: &mut http::HeaderMap) {}
+    pub(crate) fn write_headers(&self, head: &Head, headers: &mut HeaderMap) {
+        let accept = match head.verb {
+            Verb::Post => Some("application/json, text/event-stream"),
+            Verb::Get => Some("text/event-stream"),
+            Verb::Delete => None,
+        };
+        let accept = head.accept.clone().or(accept.map(HeaderValue::from_static));
+        let mut put = |name: HeaderName, value: Option<&HeaderValue>| {
+            if let Some(value) = value {
+                headers.append(name, value.clone());
+            }
+        };
+        put(header::ACCEPT, accept.as_ref());
+        put(HeaderName::from_static("mcp-protocol-version"), head.protocol_version.as_ref());
+        match self.era {
+            Era::Modern => {
+                put(HeaderName::from_static("mcp-method"), head.mcp_method.as_ref());
+                put(HeaderName::from_static("mcp-name"), head.mcp_name.as_ref());
+                head.mcp_params.iter().for_each(|(name, value)| put(name.clone(), Some(value)));
+            }
+            Era::Legacy => {
+                put(HeaderName::from_static("mcp-session-id"), self.session.as_ref());
+                // Without a session that was opened for this caller, a resumption could name another's stream.
+                let resumed = head.last_event_id.as_ref().filter(|_| self.session.is_some());
+                put(HeaderName::from_static("last-event-id"), resumed);
+            }
+        }
+        head.trace.iter().for_each(|(name, value)| put(name.clone(), Some(value)));
+    }
 
     /// `_meta.traceparent`.
     pub fn traceparent(&self) -> Option<&str> {

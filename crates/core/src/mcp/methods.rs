@@ -66,10 +66,7 @@ impl Method {
 
 /// Looks a method up.
 pub fn method(name: &str) -> Method {
-    TABLE
-        .iter()
-        .find(|row| row.name == name)
-        .map_or_else(|| Method::Other(name.into()), Method::Known)
+    TABLE.iter().find(|row| row.name == name).map_or_else(|| Method::Other(name.into()), Method::Known)
 }
 
 const fn row(name: &'static str, class: Class, read: bool) -> Row {

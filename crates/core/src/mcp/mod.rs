@@ -1,8 +1,11 @@
 //! The protocol: what a message is, which methods there are, and what a reply may carry.
 
+mod bounded;
 mod call;
 pub mod door;
 pub mod filter;
+#[cfg(test)]
+mod fixture;
 pub mod json;
 pub mod methods;
 pub mod seal;

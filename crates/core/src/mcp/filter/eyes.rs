@@ -1,0 +1,176 @@
+//! Looks at messages of a reply: filters, seals, and learns.
+
+use bytes::Bytes;
+
+use super::sse::{self, Look};
+use super::{Sight, items};
+use crate::mcp::door::canonical_id;
+use crate::mcp::json::{self, Edit, Kind as Json, Value};
+use crate::mcp::methods::{Class, List};
+use crate::mcp::{Call, Era, Kind};
+
+/// What is to be done with the messages of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Nothing.
+    Pass,
+    /// The answer to a list method is filtered.
+    List(List),
+    /// A stream that answers anything (GET, perhaps resumed): lists are known by their shape.
+    Shape,
+    /// State is sealed and tasks are noted, because the server cannot tell callers apart.
+    State,
+}
+
+impl Work {
+    pub(super) fn of(call: &Call, sight: &Sight) -> Self {
+        match (&call.kind, call.method.class()) {
+            (Kind::OpenStream, _) => Self::Shape,
+            (Kind::Request(_), Class::List(list)) => Self::List(list),
+            (Kind::Request(_), Class::Use) if sight.server.shared_credential => Self::State,
+            _ => Self::Pass,
+        }
+    }
+}
+
+/// The eyes of a reply.
+pub(super) struct Eyes {
+    pub(super) sight: Sight,
+    pub(super) call: Call,
+    pub(super) work: Work,
+}
+
+impl Look for Eyes {
+    fn event(&mut self, event: &Bytes) -> Result<Option<Bytes>, &'static str> {
+        let Some(data) = sse::data(event) else { return Ok(None) };
+        let changed = match self.message(&data) {
+            Ok(edits) if edits.is_empty() => return Ok(None),
+            Ok(edits) => json::edited(&Bytes::copy_from_slice(&data), edits),
+            Err(wrong) => return Err(wrong),
+        };
+        Ok(Some(sse::with_data(event, &changed)))
+    }
+}
+
+impl Eyes {
+    /// Whether there is anything to learn from a stream: the requests of a legacy server.
+    pub(super) fn learns(&self) -> bool {
+        self.sight.era == Era::Legacy
+    }
+
+    /// The changes to one message.
+    ///
+    /// # Errors
+    /// The message cannot be read without doubt and may hold what must not pass.
+    pub(super) fn message(&self, text: &[u8]) -> Result<Vec<Edit>, &'static str> {
+        match self.work {
+            Work::State if !self.learns() && !may_hold_state(text) => Ok(Vec::new()),
+            // Nothing in it has to be kept from the caller. State that was not sealed and a task that was not
+            // noted are refused when they come back.
+            Work::Pass | Work::State => Ok(self.read(text).unwrap_or_default()),
+            Work::List(_) | Work::Shape => self.read(text),
+        }
+    }
+
+    fn read(&self, text: &[u8]) -> Result<Vec<Edit>, &'static str> {
+        let message = json::checked(text).map_err(|wrong| wrong.what)?;
+        if message.kind() != Json::Object {
+            return Err("a message that is not an object");
+        }
+        let known = ["jsonrpc", "id", "method", "params", "result", "error"];
+        json::clear_names(message, &known).map_err(|_| "a name that differs only by case")?;
+        match (message.member("method"), message.member("result")) {
+            (Some(_), Some(_)) => Err("a message that is a request and a response"),
+            (Some(_), None) => {
+                self.learn_request(message);
+                Ok(Vec::new())
+            }
+            (None, Some(result)) if result.is_object() => self.result(result),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn learn_request(&self, message: Value<'_>) {
+        let Sight { door, principal, server, .. } = &self.sight;
+        if let Some(id) = message.member("id").and_then(canonical_id).filter(|_| self.learns()) {
+            door.note_request(&id, self.call.session.as_ref(), principal, server);
+        }
+    }
+
+    fn result(&self, result: Value<'_>) -> Result<Vec<Edit>, &'static str> {
+        match self.work {
+            Work::Pass => Ok(Vec::new()),
+            Work::List(list) => self.lists(result, &[list]),
+            Work::Shape => {
+                if self.sight.server.shared_credential {
+                    self.note_tasks(result);
+                }
+                self.lists(result, &List::ALL)
+            }
+            Work::State => {
+                self.note_tasks(result);
+                self.state(result)
+            }
+        }
+    }
+
+    fn lists(&self, result: Value<'_>, lists: &[List]) -> Result<Vec<Edit>, &'static str> {
+        let mut known: Vec<&str> = lists.iter().map(|list| list.member()).collect();
+        known.extend(["cacheScope", "ttlMs", "nextCursor"]);
+        json::clear_names(result, &known).map_err(|_| "a name that differs only by case")?;
+        let mut edits = Vec::new();
+        let mut found = false;
+        for list in lists {
+            let Some(items) = result.member(list.member()) else { continue };
+            if items.kind() != Json::Array {
+                // Not a list, whatever it is; only the answer to a list method must be one.
+                if self.work == Work::Shape {
+                    continue;
+                }
+                return Err("a list that is not an array");
+            }
+            found = true;
+            if *list == List::Tools {
+                self.sight.server.catalogue.learn(items::taught(items));
+            }
+            edits.extend(items::hidden(&self.sight, *list, items));
+        }
+        if found && self.sight.era == Era::Modern && self.work != Work::Shape {
+            edits.extend(items::private(&self.sight, result));
+        }
+        Ok(edits)
+    }
+
+    /// Notes the task that an answer speaks of as this caller's: `result.task.taskId` (2025-11-25) or
+    /// `result.taskId` (SEP-2663). Answers to task methods are not asked: they were checked on the way in.
+    fn note_tasks(&self, result: Value<'_>) {
+        let Sight { door, principal, server, .. } = &self.sight;
+        if self.call.method.name().starts_with("tasks/") {
+            return;
+        }
+        let nested = result.member("task").and_then(|task| task.member("taskId"));
+        for task in [nested, result.member("taskId")].into_iter().flatten() {
+            if let Some(task) = task.string() {
+                door.note_task(&task, principal, server);
+            }
+        }
+    }
+
+    fn state(&self, result: Value<'_>) -> Result<Vec<Edit>, &'static str> {
+        if self.sight.era == Era::Legacy {
+            return Ok(Vec::new());
+        }
+        let Some(state) = result.member("requestState") else { return Ok(Vec::new()) };
+        let raw = state.raw_string().ok_or("a requestState that is not a string")?;
+        let Sight { door, principal, server, .. } = &self.sight;
+        let sealed = door
+            .sealed_state(&self.call, raw, principal, server)
+            .ok_or("a requestState that cannot be sealed")?;
+        Ok(vec![Edit::new(state.range(), format!("\"{sealed}\""))])
+    }
+}
+
+/// Whether a text could hold state or a task. One that hides the words behind escapes counts as unread.
+fn may_hold_state(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"requestState").is_some() || memchr::memmem::find(text, b"taskId").is_some()
+}

@@ -1,0 +1,336 @@
+//! What a reply may carry: lists filtered by the decision function, sessions sealed, foreign headers ended.
+
+mod eyes;
+mod head;
+mod items;
+mod sse;
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, header, response::Parts};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::audit::Trail;
+use crate::caller::Principal;
+use crate::mcp::door::Door;
+use crate::mcp::{Call, Era, Head};
+use crate::policy::Policy;
+use crate::refusal::Reason;
+use crate::server::Server;
+use crate::time::Timestamp;
+use eyes::{Eyes, Work};
+use head::Media;
+use sse::{Events, Grip};
+
+/// Whose eyes a reply is filtered for.
+pub struct Sight {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) source_ip: Option<IpAddr>,
+    pub(crate) era: Era,
+    pub(crate) now: Timestamp,
+}
+
+/// Why a reply broke off after its head was sent. Its connection or stream must be reset, not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The server's own stream broke.
+    #[error("the MCP server's answer broke off")]
+    Upstream(#[source] Box<dyn Error + Send + Sync>),
+    /// What the server sent may not pass: the reason.
+    #[error("the MCP server's answer cannot be released: {0}")]
+    Unreleasable(&'static str),
+}
+
+/// A filtered body; closes the trail when it ends. Dropped before that, the trail says `abandoned`.
+pub struct Filtered<B> {
+    /// None once nothing more is wanted of the server.
+    body: Option<B>,
+    way: Way,
+    eyes: Eyes,
+    out: VecDeque<Bytes>,
+    /// Bytes given to the caller.
+    sent: u64,
+    trail: Option<Trail>,
+    /// Why it ends, once the bytes of `out` are sent, if it is not the server's own end.
+    broken: Option<Broken>,
+    /// Set when the gateway ends the stream: its last bytes.
+    last: Option<Option<Bytes>>,
+}
+
+enum Way {
+    /// Untouched.
+    Pass,
+    /// Read as a whole, then looked at.
+    Whole(BytesMut),
+    /// Looked at event by event.
+    Stream(Events),
+}
+
+pub(crate) fn filtered<B>(
+    sight: Sight,
+    asked: &Head,
+    call: Call,
+    came: Parts,
+    body: B,
+    trail: Trail,
+) -> http::Response<Filtered<B>> {
+    let (mut response, ()) = head::released(&sight, asked, &call, &came).into_parts();
+    let work = Work::of(&call, &sight);
+    let limits = sight.door.limits();
+    let eyes = Eyes { sight, call, work };
+    let way = match Media::of(&came.headers) {
+        Media::Events => {
+            let grip = match work {
+                Work::Pass if !eyes.learns() => Grip::Track,
+                Work::Pass => Grip::Observe,
+                _ => Grip::Hold,
+            };
+            Way::Stream(Events::new(grip, limits.event, work != Work::State))
+        }
+        _ if work == Work::Pass => Way::Pass,
+        // A refusal in words: no client reads a result out of it.
+        Media::Other if !came.status.is_success() => Way::Pass,
+        _ => Way::Whole(BytesMut::new()),
+    };
+    let mut filtered = Filtered {
+        body: Some(body),
+        way,
+        eyes,
+        out: VecDeque::new(),
+        sent: 0,
+        trail: Some(trail),
+        broken: None,
+        last: None,
+    };
+    if head::is_encoded(&came.headers) {
+        filtered.refuse("an encoded body");
+    }
+    if matches!(filtered.way, Way::Whole(_)) && Media::of(&came.headers) == Media::Other {
+        response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    http::Response::from_parts(response, filtered)
+}
+
+impl<B> Filtered<B> {
+    /// Whether this is an event stream, which may last and can be ended early.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.way, Way::Stream(_))
+    }
+
+    /// Ends a stream at the next border between events, with the event that the protocol has for it (a
+    /// completed `subscriptions/listen`, 2026-07-28 basic/patterns/subscriptions), if any. Anything but a
+    /// stream runs to its own end.
+    pub fn finish(&mut self) {
+        let last = closing_event(&self.eyes.call);
+        self.end_with(last);
+    }
+
+    /// Ends a stream at the next border between events, with these bytes.
+    pub fn finish_with(&mut self, last: Bytes) {
+        self.end_with(Some(last));
+    }
+
+    fn end_with(&mut self, last: Option<Bytes>) {
+        if self.is_stream() && self.last.is_none() {
+            self.last = Some(last);
+        }
+    }
+
+    /// Ends because of what the server sent. Of a request that has an answer of its own, that answer is an error.
+    fn refuse(&mut self, wrong: &'static str) {
+        self.body = None;
+        let whole = !self.is_stream();
+        match self.error_answer() {
+            Some(error) if whole => self.out.push_back(error),
+            Some(error) => self.out.push_back(event_of(&error)),
+            None => {}
+        }
+        self.broken = Some(Broken::Unreleasable(wrong));
+    }
+
+    fn error_answer(&self) -> Option<Bytes> {
+        let id = self.eyes.call.id()?;
+        let request = self.trail.as_ref().map_or([b'0'; 26], Trail::id);
+        let request = String::from_utf8_lossy(&request);
+        let code = Reason::BadBackendAnswer("".into()).code();
+        // -32603: JSON-RPC internal error.
+        let error = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":-32603,\"message\":\"The MCP server's answer \
+             could not be released.\",\"data\":{{\"code\":\"{code}\",\"request_id\":\"{request}\"}}}}}}"
+        );
+        Some(error.into())
+    }
+
+    /// Takes the next data of the server.
+    fn take(&mut self, data: Bytes) {
+        let limit = self.eyes.sight.door.limits().body;
+        let fed = match &mut self.way {
+            Way::Pass => {
+                self.out.push_back(data);
+                Ok(())
+            }
+            Way::Whole(whole) if whole.len() + data.len() > limit && self.eyes.work == Work::State => {
+                // Nothing in it has to be kept from the caller; see `Eyes::message`.
+                self.out.extend([whole.split().freeze(), data]);
+                self.way = Way::Pass;
+                Ok(())
+            }
+            Way::Whole(whole) if whole.len() + data.len() > limit => Err("a body over the limit"),
+            Way::Whole(whole) => {
+                whole.extend_from_slice(&data);
+                Ok(())
+            }
+            Way::Stream(events) => events.feed(data, &mut self.eyes),
+        };
+        self.drain();
+        if let Err(wrong) = fed {
+            self.refuse(wrong);
+        }
+    }
+
+    /// The server's body ended.
+    fn ended(&mut self) {
+        self.body = None;
+        let ended = match &mut self.way {
+            Way::Pass => Ok(()),
+            Way::Whole(whole) if whole.is_empty() => Ok(()),
+            Way::Whole(whole) => {
+                let text = whole.split().freeze();
+                self.eyes
+                    .message(&text)
+                    .map(|edits| self.out.push_back(crate::mcp::json::edited(&text, edits)))
+            }
+            Way::Stream(events) => events.end(&mut self.eyes),
+        };
+        self.drain();
+        if let Err(wrong) = ended {
+            self.refuse(wrong);
+        }
+    }
+
+    fn drain(&mut self) {
+        if let Way::Stream(events) = &mut self.way {
+            self.out.extend(std::iter::from_fn(|| events.next()));
+        }
+    }
+
+    /// True where the gateway may end the stream.
+    fn may_end(&self) -> bool {
+        match &self.way {
+            Way::Stream(events) => events.between(),
+            _ => false,
+        }
+    }
+
+    /// Nothing more will be sent: closes the trail.
+    fn close(&mut self) -> Option<Broken> {
+        let trail = self.trail.take()?;
+        match self.broken.take() {
+            None => {
+                trail.answered(self.sent);
+                None
+            }
+            Some(broken) => {
+                let wrong = match &broken {
+                    Broken::Upstream(error) => format!("the answer broke off: {error}"),
+                    Broken::Unreleasable(wrong) => (*wrong).to_owned(),
+                };
+                trail.refused(&Reason::BadBackendAnswer("".into()), wrong, self.sent);
+                // A whole answer was replaced by an error: that is a proper end. All else is reset.
+                let replaced = matches!(broken, Broken::Unreleasable(_)) && self.eyes.call.id().is_some();
+                if replaced { None } else { Some(broken) }
+            }
+        }
+    }
+}
+
+impl<B> Body for Filtered<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(data) = this.out.pop_front() {
+                this.sent += data.len() as u64;
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            if this.last.is_some() && this.body.is_some() && this.may_end() {
+                this.body = None;
+                this.out.extend(this.last.take().flatten());
+                continue;
+            }
+            let Some(body) = this.body.as_mut() else {
+                return Poll::Ready(this.close().map(Err));
+            };
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers end here, with the other headers that are not allowed.
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        this.take(data);
+                    }
+                }
+                Some(Err(error)) => {
+                    this.body = None;
+                    this.broke(error.into());
+                }
+                None => this.ended(),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // The trail must be closed by the poll that sees the end.
+        self.trail.is_none() && self.out.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.way, &self.body) {
+            (Way::Pass, Some(body)) if self.out.is_empty() => body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl<B> Filtered<B> {
+    /// The server's stream broke. Nothing of an answer that is read whole was sent: it becomes an error.
+    fn broke(&mut self, error: Box<dyn Error + Send + Sync>) {
+        if matches!(self.way, Way::Whole(_)) && self.eyes.call.id().is_some() {
+            self.refuse("the answer broke off");
+        } else {
+            self.broken = Some(Broken::Upstream(error));
+        }
+    }
+}
+
+/// The event with which a stream that the gateway ends is completed; None where the protocol has none.
+pub fn closing_event(call: &Call) -> Option<Bytes> {
+    let id = call.id().filter(|_| call.era == Era::Modern && call.method.name() == "subscriptions/listen")?;
+    let result = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"_meta\":\
+         {{\"io.modelcontextprotocol/subscriptionId\":{id}}}}}}}"
+    );
+    Some(event_of(result.as_bytes()))
+}
+
+fn event_of(message: &[u8]) -> Bytes {
+    [b"event: message\ndata: ", message, b"\n\n"].concat().into()
+}
