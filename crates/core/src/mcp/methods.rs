@@ -69,6 +69,11 @@ pub fn method(name: &str) -> Method {
     TABLE.iter().find(|row| row.name == name).map_or_else(|| Method::Other(name.into()), Method::Known)
 }
 
+/// The names of all methods of the table.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
 const fn row(name: &'static str, class: Class, read: bool) -> Row {
     Row { name, class, read }
 }

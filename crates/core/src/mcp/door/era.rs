@@ -10,8 +10,10 @@ use crate::refusal::Reason;
 
 /// The stateless revision.
 pub(super) const MODERN: &str = "2026-07-28";
-/// The revisions with `initialize` that use Streamable HTTP.
-const LEGACY: &[&str] = &["2025-03-26", "2025-06-18", "2025-11-25"];
+/// Stateless revisions that are served.
+pub const MODERN_VERSIONS: &[&str] = &[MODERN];
+/// Revisions with `initialize` that are served: those that use Streamable HTTP.
+pub const LEGACY_VERSIONS: &[&str] = &["2025-03-26", "2025-06-18", "2025-11-25"];
 
 enum Said<'a> {
     Nothing,
@@ -57,7 +59,7 @@ fn said(head: &Head) -> Said<'_> {
     match &head.protocol_version {
         None => Said::Nothing,
         Some(version) if version == MODERN => Said::Modern,
-        Some(version) if LEGACY.iter().any(|known| version == known) => Said::Legacy,
+        Some(version) if LEGACY_VERSIONS.iter().any(|known| version == known) => Said::Legacy,
         Some(version) => Said::Unsupported(version),
     }
 }

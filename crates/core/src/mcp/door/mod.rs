@@ -20,6 +20,7 @@ use crate::refusal::Reason;
 use crate::server::Server;
 use envelope::Envelope;
 pub(crate) use envelope::canonical_id;
+pub use era::{LEGACY_VERSIONS, MODERN_VERSIONS};
 use target::Named;
 pub(crate) use target::subscribed_elements;
 

@@ -62,8 +62,8 @@ pub struct Filtered<B> {
     trail: Option<Trail>,
     /// Why it ends, once the bytes of `out` are sent, if it is not the server's own end.
     broken: Option<Broken>,
-    /// Set when the gateway ends the stream: its last bytes.
-    last: Option<Option<Bytes>>,
+    /// The end was reported.
+    done: bool,
 }
 
 enum Way {
@@ -109,7 +109,7 @@ pub(crate) fn filtered<B>(
         sent: 0,
         trail: Some(trail),
         broken: None,
-        last: None,
+        done: false,
     };
     if head::is_encoded(&came.headers) {
         filtered.refuse("an encoded body");
@@ -126,23 +126,26 @@ impl<B> Filtered<B> {
         matches!(self.way, Way::Stream(_))
     }
 
-    /// Ends a stream at the next border between events, with the event that the protocol has for it (a
-    /// completed `subscriptions/listen`, 2026-07-28 basic/patterns/subscriptions), if any. Anything but a
-    /// stream runs to its own end.
-    pub fn finish(&mut self) {
-        let last = closing_event(&self.eyes.call);
-        self.end_with(last);
+    /// True where an event of the gateway's own may be sent: all that came was given out, and nothing of an
+    /// unfinished event was. A body that is no stream has no such place.
+    pub fn between_events(&self) -> bool {
+        let between = matches!(&self.way, Way::Stream(events) if events.between());
+        between && self.out.is_empty()
     }
 
-    /// Ends a stream at the next border between events, with these bytes.
-    pub fn finish_with(&mut self, last: Bytes) {
-        self.end_with(Some(last));
+    /// Ends a stream before the server does, and its record with it. Gives the event that the protocol has for
+    /// this (of `subscriptions/listen`: 2026-07-28 basic/patterns/subscriptions), to be sent as the last bytes if
+    /// [`Self::between_events`].
+    pub fn finish(mut self) -> Option<Bytes> {
+        let last = closing_event(&self.eyes.call).filter(|_| self.between_events());
+        self.sent += last.as_ref().map_or(0, |last| last.len() as u64);
+        self.close();
+        last
     }
 
-    fn end_with(&mut self, last: Option<Bytes>) {
-        if self.is_stream() && self.last.is_none() {
-            self.last = Some(last);
-        }
+    /// The caller is gone: its record ends as abandoned, but the body can be read on, and teaches.
+    pub fn abandon(&mut self) {
+        self.trail = None;
     }
 
     /// Ends because of what the server sent. Of a request that has an answer of its own, that answer is an error.
@@ -223,33 +226,26 @@ impl<B> Filtered<B> {
         }
     }
 
-    /// True where the gateway may end the stream.
-    fn may_end(&self) -> bool {
-        match &self.way {
-            Way::Stream(events) => events.between(),
-            _ => false,
-        }
-    }
-
     /// Nothing more will be sent: closes the trail.
     fn close(&mut self) -> Option<Broken> {
-        let trail = self.trail.take()?;
-        match self.broken.take() {
-            None => {
+        self.done = true;
+        let trail = self.trail.take();
+        let Some(broken) = self.broken.take() else {
+            if let Some(trail) = trail {
                 trail.answered(self.sent);
-                None
             }
-            Some(broken) => {
-                let wrong = match &broken {
-                    Broken::Upstream(error) => format!("the answer broke off: {error}"),
-                    Broken::Unreleasable(wrong) => (*wrong).to_owned(),
-                };
-                trail.refused(&Reason::BadBackendAnswer("".into()), wrong, self.sent);
-                // A whole answer was replaced by an error: that is a proper end. All else is reset.
-                let replaced = matches!(broken, Broken::Unreleasable(_)) && self.eyes.call.id().is_some();
-                if replaced { None } else { Some(broken) }
-            }
+            return None;
+        };
+        if let Some(trail) = trail {
+            let wrong = match &broken {
+                Broken::Upstream(error) => format!("the answer broke off: {error}"),
+                Broken::Unreleasable(wrong) => (*wrong).to_owned(),
+            };
+            trail.refused(&Reason::BadBackendAnswer("".into()), wrong, self.sent);
         }
+        // Where an error was put in the answer's place, that is a proper end. All else is reset.
+        let replaced = matches!(broken, Broken::Unreleasable(_)) && self.eyes.call.id().is_some();
+        if replaced { None } else { Some(broken) }
     }
 }
 
@@ -270,11 +266,6 @@ where
             if let Some(data) = this.out.pop_front() {
                 this.sent += data.len() as u64;
                 return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
-            if this.last.is_some() && this.body.is_some() && this.may_end() {
-                this.body = None;
-                this.out.extend(this.last.take().flatten());
-                continue;
             }
             let Some(body) = this.body.as_mut() else {
                 return Poll::Ready(this.close().map(Err));
@@ -298,8 +289,8 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        // The trail must be closed by the poll that sees the end.
-        self.trail.is_none() && self.out.is_empty()
+        // The record must be closed by the poll that sees the end.
+        self.done
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -322,7 +313,7 @@ impl<B> Filtered<B> {
 }
 
 /// The event with which a stream that the gateway ends is completed; None where the protocol has none.
-pub fn closing_event(call: &Call) -> Option<Bytes> {
+fn closing_event(call: &Call) -> Option<Bytes> {
     let id = call.id().filter(|_| call.era == Era::Modern && call.method.name() == "subscriptions/listen")?;
     let result = format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"_meta\":\
