@@ -8,8 +8,11 @@
 )]
 
 pub mod api;
+pub mod backend;
 pub mod canary;
+pub mod client;
 pub mod clock;
+pub mod events;
 pub mod forge;
 pub mod idp;
 pub mod keyring;

@@ -86,7 +86,8 @@ async fn every_wrong_exchange_is_refused_with_its_own_word() {
     let bob = idp.mint("bob@example.com", "mcp-server", "call", minute);
     let misdirected = idp.mint("alice@example.com", "elsewhere", "call", minute);
     let to_backend = ("audience", "backend-server");
-    let cases: [(&str, &str, &[(&str, &str)], &str); 6] = [
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, &str, Form<'_>, &str); 6] = [
         (&secret, &alice, &[("audience", "unknown")], "invalid_target"),
         (&secret, &alice, &[to_backend, ("scope", "write")], "invalid_scope"),
         (&secret, &bob, &[to_backend], "access_denied"),

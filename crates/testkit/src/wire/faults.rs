@@ -119,7 +119,7 @@ impl Fault {
             }
             Self::Drip(pause) => {
                 let pause = *pause;
-                let single = bytes.to_vec().into_iter().map(|byte| Bytes::copy_from_slice(&[byte]));
+                let single = bytes.into_iter().map(|byte| Bytes::copy_from_slice(&[byte]));
                 let pieces = stream::iter(single).then(move |byte| async move {
                     tokio::time::sleep(pause).await;
                     Ok(byte)
