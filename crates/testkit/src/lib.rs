@@ -19,6 +19,7 @@ pub mod keyring;
 pub mod keys;
 pub mod log_watch;
 pub mod oauth;
+pub mod server;
 pub mod sts;
 pub mod verify;
 pub mod wire;
