@@ -195,6 +195,11 @@ impl Trail {
         Self { record: Some(Box::new(record)), sink }
     }
 
+    /// A record of its own for something asked besides, under the same sink.
+    pub(crate) fn beside(&self, id: [u8; 26]) -> Self {
+        Self::open(self.sink.clone(), id)
+    }
+
     /// The request id.
     pub fn id(&self) -> [u8; 26] {
         self.record.as_ref().map_or([b'0'; 26], |record| record.id)

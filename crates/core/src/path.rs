@@ -262,6 +262,11 @@ impl Policy {
         }
     }
 
+    /// Whether deciding about this call needs the tool's own hints.
+    pub fn reads_hints(&self, admitted: &Admitted) -> bool {
+        self.looks_at_hints(&admitted.query(Timestamp::default(), &admitted.call.target))
+    }
+
     /// Takes the items that the caller may not use out of a call that names several (`subscriptions/listen`).
     fn narrow(&self, admitted: &mut Admitted, now: Timestamp) {
         if admitted.call.items.is_empty() {
@@ -292,6 +297,41 @@ impl Policy {
 }
 
 impl Admitted {
+    /// A question of the gateway's own, asked in the same caller's name and session, with a record of its own.
+    /// It goes the same path as any call.
+    ///
+    /// # Errors
+    /// Everything that [`Authenticated::admit`] refuses.
+    pub fn aside(&self, method: &'static str, body: Bytes, door: &door::Door, id: [u8; 26]) -> Moved<Self> {
+        let modern = self.call.era == Era::Modern;
+        let head = Head {
+            verb: Verb::Post,
+            accept: None,
+            protocol_version: self.head.protocol_version.clone(),
+            mcp_method: modern.then(|| HeaderValue::from_static(method)),
+            mcp_name: None,
+            mcp_params: Vec::new(),
+            session: self.head.session.clone(),
+            last_event_id: None,
+            trace: self.head.trace.clone(),
+        };
+        let mut trail = self.trail.beside(id);
+        trail.note(|record| {
+            record.server = Some(self.server.clone());
+            record.source_ip = self.source_ip;
+            record.principal = Some(self.principal.clone());
+        });
+        let asking = Authenticated {
+            server: self.server.clone(),
+            head,
+            principal: self.principal.clone(),
+            subject: self.subject.clone(),
+            source_ip: self.source_ip,
+            trail,
+        };
+        asking.admit(body, door)
+    }
+
     fn query<'a>(&'a self, now: Timestamp, target: &'a Target) -> Query<'a> {
         let arguments = self.call.arguments.clone().and_then(|range| self.call.body.get(range));
         Query {

@@ -16,6 +16,7 @@ use safeconduct_identity::verifier::Verifier;
 use std::net::IpAddr;
 
 use crate::body;
+use crate::catalogue::Asked;
 use crate::detach::Detach;
 use crate::entrance::Entrance;
 use crate::limits::Limits;
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub credentials: Arc<Credentials>,
     /// What they may see.
     pub release: Release,
+    /// Which servers were asked for their tools.
+    pub asked: Asked,
     /// How often.
     pub limits: Arc<Limits>,
     /// How long.
@@ -71,6 +74,7 @@ impl Gateway {
         let arrived = Arrived::from_head(from.server, from.verb, head.headers, Some(from.source), trail)?;
         let authenticated = self.verifier.authenticate(arrived, now).await?; // who
         let admitted = self.admit(authenticated, body).await?; //               parse, once, without ambiguity
+        self.inform(&admitted, upstream).await; //                              what the tool says of itself
         let authorized = self.policy.authorize(admitted, now)?; //              may they
         let outbound = self.credentials.acquire(authorized, now).await?; //     as whom
         let reply = self.send(outbound, upstream).await?; //                    ask
@@ -92,7 +96,7 @@ impl Gateway {
     /// A legacy call goes on when its caller's connection ends; a modern one ends with it.
     async fn send(&self, outbound: Outbound, upstream: &Upstream) -> Moved<Reply<ServerBody>> {
         let call = outbound.authorized().call();
-        let patience = self.lifetimes.idle;
+        let patience = self.lifetimes.answer;
         if call.era() == Era::Modern || call.id().is_none() {
             return upstream.send(outbound, &self.credentials, patience).await;
         }

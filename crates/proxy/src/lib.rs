@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod catalogue;
 pub mod cors;
 pub mod detach;
 pub mod entrance;
@@ -16,5 +17,6 @@ pub mod metadata;
 pub mod pool;
 pub mod request_id;
 pub mod service;
+pub mod sink;
 pub mod stream;
 pub mod upstream;

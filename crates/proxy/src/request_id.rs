@@ -4,6 +4,15 @@ use safeconduct_core::time::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
+thread_local! {
+    static IDS: std::cell::RefCell<RequestIds> = std::cell::RefCell::new(RequestIds::new());
+}
+
+/// The next id of this thread.
+pub fn next(now: Timestamp) -> [u8; 26] {
+    IDS.with_borrow_mut(|ids| ids.next(now))
+}
+
 /// A source of ids for one thread: one random start, then a step per id, so that ids cost no system call.
 pub struct RequestIds {
     random: u128,

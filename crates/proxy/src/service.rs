@@ -1,6 +1,5 @@
 //! From a connection's requests to the path and back: routes, preflights, metadata, and the life of answers.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ use crate::answer::respond;
 use crate::body::ResponseBody;
 use crate::entrance::Route;
 use crate::gateway::{From, Gateway, early};
-use crate::request_id::RequestIds;
 use crate::stream::{Stream, Terms};
 use crate::upstream::{ServerBody, Upstream};
 use crate::{cors, journal::Journal};
@@ -42,15 +40,11 @@ pub struct Service {
     pub upstream: Upstream,
 }
 
-thread_local! {
-    static IDS: RefCell<RequestIds> = RefCell::new(RequestIds::new());
-}
-
 impl Service {
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
         let shared = &self.shared;
-        let id = IDS.with_borrow_mut(|ids| ids.next(shared.sink.now()));
+        let id = crate::request_id::next(shared.sink.now());
         let trail = Trail::open(shared.sink.clone(), id);
         let gateway = shared.gateway.load_full();
         if let Err(reason) = gateway.entrance.host(request.headers(), request.uri()) {
