@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::mcp::Kind;
-use crate::mcp::json::{Edit, Kind as Json, Value, clear_names, cuts};
+use crate::mcp::json::{Edit, Kind as Json, Object, Value, cuts};
 use crate::mcp::methods::{self, Method};
 use crate::refusal::Reason;
 
@@ -63,8 +63,8 @@ const PER_HOP: &[&str] = &[VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_L
 pub(super) struct Envelope<'a> {
     pub(super) kind: Kind,
     pub(super) method: Method,
-    pub(super) params: Option<Value<'a>>,
-    pub(super) meta: Option<Value<'a>>,
+    pub(super) params: Option<Object<'a>>,
+    pub(super) meta: Option<Object<'a>>,
     /// For a response: the canonical text of the id it answers.
     pub(super) answers: Option<String>,
 }
@@ -72,11 +72,8 @@ pub(super) struct Envelope<'a> {
 /// The JSON text of the message's id, to be echoed; None without one.
 ///
 /// # Errors
-/// The message is not an object, or the id is neither a string nor an integer.
-pub(super) fn id(message: Value<'_>) -> Result<Option<Box<str>>, Reason> {
-    if !message.is_object() {
-        return Err(Reason::InvalidMessage("the message is not an object".into()));
-    }
+/// The id is neither a string nor an integer.
+pub(super) fn id(message: &Object<'_>) -> Result<Option<Box<str>>, Reason> {
     let Some(id) = message.member("id") else { return Ok(None) };
     match id.kind() {
         Json::String => Ok(Some(id.raw().into())),
@@ -101,12 +98,12 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `Malformed` for names that another parser could take for known ones, `InvalidMessage` for what is not
     /// JSON-RPC 2.0, `UnknownMethod` for a name that stands for something that is no message.
-    pub(super) fn read(message: Value<'a>) -> Result<Self, Reason> {
+    pub(super) fn read(message: &Object<'a>) -> Result<Self, Reason> {
         clear(message, ENVELOPE)?;
         if message.member("jsonrpc").and_then(|version| version.string()).as_deref() != Some("2.0") {
             return Err(invalid("jsonrpc is not \"2.0\""));
         }
-        let answer = message.members().any(|member| matches!(&*member.name(), "result" | "error"));
+        let answer = message.member("result").is_some() || message.member("error").is_some();
         match message.member("method") {
             Some(_) if answer => Err(invalid("a message that is a request and a response")),
             Some(method) => {
@@ -117,7 +114,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    fn request(message: Value<'a>, name: &str) -> Result<Self, Reason> {
+    fn request(message: &Object<'a>, name: &str) -> Result<Self, Reason> {
         let method = Method::of_message(name)?;
         let id = id(message)?;
         let notification = name.starts_with("notifications/");
@@ -130,20 +127,20 @@ impl<'a> Envelope<'a> {
             None => Kind::Notification,
         };
         let params = object(message.member("params"), "params is not an object")?;
-        let meta = match params {
+        let meta = match &params {
             Some(params) => {
                 clear(params, PARAMS)?;
                 object(params.member("_meta"), "_meta is not an object")?
             }
             None => None,
         };
-        if let Some(meta) = meta {
+        if let Some(meta) = &meta {
             clear(meta, META)?;
         }
         Ok(Self { kind, method, params, meta, answers: None })
     }
 
-    fn response(message: Value<'a>) -> Result<Self, Reason> {
+    fn response(message: &Object<'a>) -> Result<Self, Reason> {
         let one = message.member("result").is_some() != message.member("error").is_some();
         let id = message
             .member("id")
@@ -159,9 +156,14 @@ impl<'a> Envelope<'a> {
         })
     }
 
+    /// A value of `params`.
+    pub(super) fn param(&self, name: &str) -> Option<Value<'a>> {
+        self.params.as_ref()?.member(name)
+    }
+
     /// A value of `_meta`.
     pub(super) fn meta(&self, name: &str) -> Option<Value<'a>> {
-        self.meta?.member(name)
+        self.meta.as_ref()?.member(name)
     }
 
     /// The protocol version that the message itself names.
@@ -182,7 +184,7 @@ impl<'a> Envelope<'a> {
 
     /// The cuts that take the per-hop keys out of `_meta`, all other bytes staying as they are.
     pub(super) fn per_hop_cuts(&self) -> Vec<Edit> {
-        let Some(meta) = self.meta else { return Vec::new() };
+        let Some(meta) = &self.meta else { return Vec::new() };
         let parts: Vec<_> =
             meta.members().map(|member| (member.range(), !PER_HOP.contains(&&*member.name()))).collect();
         cuts(&parts)
@@ -194,21 +196,20 @@ pub(super) fn invalid(what: &'static str) -> Reason {
 }
 
 /// Refuses names that another parser could take for known ones.
-pub(super) fn clear(object: Value<'_>, known: &[&str]) -> Result<(), Reason> {
-    clear_names(object, known).map_err(|name| {
+pub(super) fn clear(object: &Object<'_>, known: &[&str]) -> Result<(), Reason> {
+    object.clear(known).map_err(|name| {
         let shown: String = name.chars().take(64).collect();
         Reason::Malformed(format!("the name {shown:?} differs only by case from one that is read").into())
     })
 }
 
 /// An optional object; null stands for absence, as some clients write it.
-pub(super) fn object<'a>(value: Option<Value<'a>>, wrong: &'static str) -> Result<Option<Value<'a>>, Reason> {
-    match value {
+pub(super) fn object<'a>(
+    value: Option<Value<'a>>,
+    wrong: &'static str,
+) -> Result<Option<Object<'a>>, Reason> {
+    match value.filter(|value| value.kind() != Json::Null) {
         None => Ok(None),
-        Some(value) => match value.kind() {
-            Json::Object => Ok(Some(value)),
-            Json::Null => Ok(None),
-            _ => Err(invalid(wrong)),
-        },
+        Some(value) => Object::of(value).map(Some).ok_or_else(|| invalid(wrong)),
     }
 }

@@ -95,7 +95,7 @@ fn decoded(value: &HeaderValue) -> Option<Cow<'_, str>> {
 /// `Mcp-Param-*` of the parameters that the tool's schema mirrors, as far as a list has shown it.
 fn check_params(head: &Head, envelope: &Envelope<'_>, tool: &str, at: &Server) -> Result<(), Reason> {
     let Some(tool) = at.catalogue.tool(tool) else { return Ok(()) };
-    let arguments = envelope.params.and_then(|params| params.member("arguments"));
+    let arguments = envelope.param("arguments");
     for (suffix, path) in &tool.header_params {
         let value =
             arguments.and_then(|arguments| path.iter().try_fold(arguments, |value, name| value.member(name)));

@@ -4,6 +4,8 @@ mod envelope;
 mod era;
 mod mirror;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::bounded::Bounded;
-use super::json::{self, Edit, edited};
+use super::json::{self, Edit, Object, edited};
 use super::methods::{self, Method};
 use super::seal::{KeyRefused, Purpose, Seal};
 use super::{Call, Era, Head, Kind, Target, Verb};
@@ -134,12 +136,14 @@ impl Door {
         }
         let value =
             json::checked(body).map_err(|error| unread(Reason::Malformed(Cow::Owned(error.to_string()))))?;
-        let id = envelope::id(value).map_err(unread)?;
+        let message =
+            Object::of(value).ok_or_else(|| unread(envelope::invalid("the message is not an object")))?;
+        let id = envelope::id(&message).map_err(unread)?;
         let known = |era: Option<Era>| {
             let id = id.clone();
             move |reason| Refused { reason, id, era }
         };
-        let envelope = Envelope::read(value).map_err(known(None))?;
+        let envelope = Envelope::read(&message).map_err(known(None))?;
         let (era, doubt) = era::of_message(head, &envelope);
         if let Some(reason) = doubt {
             return Err(known(Some(era))(reason));
@@ -239,7 +243,7 @@ impl Door {
         if era == Era::Legacy || !at.shared_credential {
             return Ok(None);
         }
-        let Some(state) = envelope.params.and_then(|params| params.member("requestState")) else {
+        let Some(state) = envelope.param("requestState") else {
             return Ok(None);
         };
         let purpose = Purpose::State(envelope.method.name(), named.target.name().unwrap_or_default());

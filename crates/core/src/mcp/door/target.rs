@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::envelope::{Envelope, clear, invalid, object};
 use crate::mcp::Target;
-use crate::mcp::json::{Kind as Json, Value};
+use crate::mcp::json::{Kind as Json, Object, Value};
 use crate::refusal::Reason;
 
 /// What a message names.
@@ -21,9 +21,8 @@ pub(super) struct Named {
 /// # Errors
 /// `InvalidMessage` if the method needs a name that is not there; `Malformed` for names that differ by case.
 pub(super) fn named(envelope: &Envelope<'_>) -> Result<Named, Reason> {
-    let params = envelope.params;
     let text = |name: &'static str, wrong: &'static str| -> Result<Box<str>, Reason> {
-        let value = params.and_then(|params| params.member(name)).and_then(|value| value.string());
+        let value = envelope.param(name).and_then(|value| value.string());
         value.map(|value| value.as_ref().into()).ok_or_else(|| invalid(wrong))
     };
     let mut items = Vec::new();
@@ -36,23 +35,26 @@ pub(super) fn named(envelope: &Envelope<'_>) -> Result<Named, Reason> {
         "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" => {
             Target::Task(text("taskId", "a task method without the task's id")?)
         }
-        "completion/complete" => reference(params)?,
+        "completion/complete" => reference(envelope)?,
         "subscriptions/listen" => {
-            items = subscribed(params)?;
+            items = subscribed(envelope)?;
             Target::Server
         }
         _ => Target::Server,
     };
-    let arguments = params.and_then(|params| params.member("arguments"));
-    let arguments = object(arguments, "arguments is not an object")?.map(|arguments| arguments.range());
+    let arguments = envelope.param("arguments").filter(|arguments| arguments.kind() != Json::Null);
+    if arguments.is_some_and(|arguments| !arguments.is_object()) {
+        return Err(invalid("arguments is not an object"));
+    }
+    let arguments = arguments.map(|arguments| arguments.range());
     Ok(Named { target, items, arguments })
 }
 
 /// `ref` of `completion/complete`: a prompt by name, or a resource (template) by URI.
-fn reference(params: Option<Value<'_>>) -> Result<Target, Reason> {
-    let reference = params.and_then(|params| params.member("ref")).filter(Value::is_object);
+fn reference(envelope: &Envelope<'_>) -> Result<Target, Reason> {
+    let reference = envelope.param("ref").and_then(Object::of);
     let reference = reference.ok_or_else(|| invalid("completion/complete without a reference"))?;
-    clear(reference, &["type", "name", "uri"])?;
+    clear(&reference, &["type", "name", "uri"])?;
     let text = |name| reference.member(name).and_then(|value| value.string());
     match (text("type").as_deref(), text("name"), text("uri")) {
         (Some("ref/prompt"), Some(name), None) => Ok(Target::Prompt(name.into())),
@@ -65,9 +67,9 @@ fn reference(params: Option<Value<'_>>) -> Result<Target, Reason> {
 const SUBSCRIBED: [(&str, fn(Box<str>) -> Target); 2] =
     [("resourceSubscriptions", Target::Resource), ("taskIds", Target::Task)];
 
-fn subscribed(params: Option<Value<'_>>) -> Result<Vec<Target>, Reason> {
-    let notifications = params.and_then(|params| params.member("notifications"));
-    let Some(notifications) = object(notifications, "notifications is not an object")? else {
+fn subscribed(envelope: &Envelope<'_>) -> Result<Vec<Target>, Reason> {
+    let Some(notifications) = object(envelope.param("notifications"), "notifications is not an object")?
+    else {
         return Ok(Vec::new());
     };
     let known = [
@@ -77,7 +79,7 @@ fn subscribed(params: Option<Value<'_>>) -> Result<Vec<Target>, Reason> {
         "promptsListChanged",
         "resourcesListChanged",
     ];
-    clear(notifications, &known)?;
+    clear(&notifications, &known)?;
     let mut items = Vec::new();
     for (name, target) in SUBSCRIBED {
         let Some(list) = notifications.member(name) else { continue };

@@ -10,7 +10,7 @@ mod scan;
 mod value;
 
 pub(crate) use edit::{Edit, cuts, edited};
-pub use fold::{clear_names, fold_equal};
+pub use fold::{Object, clear_names, fold_equal};
 pub use value::{Elements, Kind, Member, Members, Value};
 
 /// Deepest nesting of arrays and objects that is read.
