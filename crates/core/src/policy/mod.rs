@@ -1,16 +1,39 @@
 //! May they: Cedar behind one function.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use cedar_policy::Authorizer;
 
 use crate::caller::Principal;
 use crate::mcp::{Era, Target};
 use crate::server::Server;
 use crate::time::Timestamp;
 
-/// The caller as policy entities; built once per verified token.
-#[derive(Debug)]
-pub struct PrincipalEntities;
+mod arguments;
+mod compile;
+mod decide;
+mod entities;
+mod explain;
+mod infer;
+mod memo;
+mod near;
+mod number;
+mod reads;
+mod rule;
+mod schema;
+mod see;
+mod select;
+mod wanted;
+
+use decide::{Question, Verdict};
+use entities::Types;
+use memo::{Key, Memo};
+use select::Index;
+
+pub use entities::PrincipalEntities;
+pub use explain::{Considered, Explanation};
 
 /// A policy file: its name as people know it and its text.
 #[derive(Clone, Debug)]
@@ -82,22 +105,161 @@ pub enum Effect {
 }
 
 /// The compiled policies of one plan. Total and pure: every query has an answer.
-pub struct Policy {}
+pub struct Policy {
+    types: Types,
+    authorizer: Authorizer,
+    index: Index,
+    custom: BTreeSet<Box<str>>,
+    decisions: Option<Memo<Verdict>>,
+}
+
+/// Decisions that are remembered.
+const DECISIONS: usize = 32_768;
+/// Arguments longer than this are decided on each time: hashing them would not be cheaper by much.
+const MAX_REMEMBERED: usize = 16 * 1024;
 
 impl Policy {
+    fn new(types: Types, index: Index, custom: BTreeSet<Box<str>>) -> Self {
+        Self { types, authorizer: Authorizer::new(), index, custom, decisions: Some(Memo::new(DECISIONS)) }
+    }
+
+    /// The same policies, asked anew for each decision: for measurements.
+    #[must_use]
+    pub fn without_decision_cache(self) -> Self {
+        Self { decisions: None, ..self }
+    }
+
     /// Decides. Never fails: what cannot be evaluated is denied.
-    pub fn decide(&self, _query: &Query<'_>) -> Decision {
-        Decision { effect: Effect::Deny(None), policies: Arc::new([]), cached: false }
+    pub fn decide(&self, query: &Query<'_>) -> Decision {
+        self.asked(query, |question| self.remembered(question, Asked::Call))
     }
 
     /// Whether the caller may use the item with *some* arguments: what lists show, and what decides between
     /// "denied" and "unknown". The query's arguments are not looked at.
-    pub fn may_see(&self, _query: &Query<'_>) -> bool {
-        false
+    pub fn may_see(&self, query: &Query<'_>) -> bool {
+        let query = &Query { arguments: None, ..*query };
+        self.asked(query, |question| self.remembered(question, Asked::Sight)).effect == Effect::Permit
+    }
+
+    /// Whether a decision on this query looks at the tool's hints.
+    pub(crate) fn looks_at_hints(&self, query: &Query<'_>) -> bool {
+        let ready = self.index.ready(&self.types, &query.server.name, query.action, query.target);
+        ready.is_ok_and(|ready| ready.choice.reads.hints)
     }
 
     /// Whether any policy names this method, which is in no revision of the protocol.
-    pub fn names_method(&self, _name: &str) -> bool {
-        false
+    pub fn names_method(&self, name: &str) -> bool {
+        self.custom.contains(name)
+    }
+
+    /// Decides, and says why. The same code as [`Self::decide`], never from memory.
+    pub fn explain(&self, query: &Query<'_>) -> Explanation {
+        let visible = self.may_see(query);
+        let mut explained = None;
+        let decision = self.asked(query, |question| {
+            let (effect, policies) = question.verdict();
+            let decision = Decision { effect, policies, cached: false };
+            explained = Some(explain::explanation(question, &decision, visible));
+            decision
+        });
+        explained.unwrap_or_else(|| Explanation::unasked(&decision))
+    }
+
+    fn asked(&self, query: &Query<'_>, answer: impl FnOnce(&Question<'_>) -> Decision) -> Decision {
+        let error = |error: &String| Decision {
+            effect: Effect::Error(error.clone()),
+            policies: Arc::new([]),
+            cached: false,
+        };
+        let entities = query.principal.entities.get_or_init(|| self.types.caller(query.principal));
+        let caller = match &entities.0 {
+            Ok(caller) => caller,
+            Err(text) => return error(text),
+        };
+        let ready = match self.index.ready(&self.types, &query.server.name, query.action, query.target) {
+            Ok(ready) => ready,
+            Err(text) => return error(&text),
+        };
+        let hints = match query.target {
+            Target::Tool(name) if ready.choice.reads.hints => {
+                query.server.catalogue.tool(name).map(|tool| tool.hints)
+            }
+            _ => None,
+        };
+        answer(&Question {
+            types: &self.types,
+            authorizer: &self.authorizer,
+            query,
+            ready: &ready,
+            caller,
+            hints,
+        })
+    }
+
+    fn remembered(&self, question: &Question<'_>, asked: Asked) -> Decision {
+        let key = self.decisions.as_ref().and_then(|memo| Some((memo, key(memo, question, asked)?)));
+        if let Some((effect, policies)) = key.and_then(|(memo, key)| memo.recall(key)) {
+            return Decision { effect, policies, cached: true };
+        }
+        let reads_arguments = !question.ready.choice.reads.arguments.is_empty();
+        let (effect, policies) = match asked {
+            Asked::Sight if reads_arguments => {
+                let effect = if question.possible() { Effect::Permit } else { Effect::Deny(None) };
+                (effect, Arc::new([]) as Arc<[_]>)
+            }
+            _ => question.verdict(),
+        };
+        if let Some((memo, key)) = key {
+            memo.keep(key, (effect.clone(), policies.clone()));
+        }
+        Decision { effect, policies, cached: false }
     }
 }
+
+/// Which question is put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// May this call be made?
+    Call,
+    /// May a call like it be made, with whatever arguments?
+    Sight,
+}
+
+/// All that the answer can depend on; None when it may be another one a moment later.
+fn key(memo: &Memo<Verdict>, question: &Question<'_>, asked: Asked) -> Option<Key> {
+    let Question { query, ready, caller, hints, .. } = question;
+    let reads = &ready.choice.reads;
+    if reads.moment() {
+        return None;
+    }
+    let mut fields = memo.fields();
+    fields.part(ready.key).bytes(&caller.identity);
+    if !reads.arguments.is_empty() {
+        match (asked, query.arguments) {
+            (Asked::Sight, _) => fields.number(0),
+            (Asked::Call, None) => fields.number(1),
+            (Asked::Call, Some(json)) if json.len() <= MAX_REMEMBERED => fields.number(2).bytes(json),
+            (Asked::Call, Some(_)) => return None,
+        };
+    }
+    if reads.context("era") {
+        fields.number(query.era as u64);
+    }
+    if reads.context("source_ip") {
+        match query.source_ip {
+            None => fields.number(0),
+            Some(IpAddr::V4(ip)) => fields.bytes(&ip.octets()),
+            Some(IpAddr::V6(ip)) => fields.bytes(&ip.octets()),
+        };
+    }
+    if reads.hints {
+        fields.number(hints.map_or(0, |hints| {
+            let bits = [true, hints.read_only, hints.destructive, hints.idempotent, hints.open_world];
+            bits.into_iter().fold(0, |all, bit| all << 1 | u64::from(bit))
+        }));
+    }
+    Some(fields.key())
+}
+
+#[cfg(test)]
+mod tests;
