@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
 
 use crate::audit::CredentialRecord;
@@ -62,10 +63,28 @@ impl Credential {
         self.record.expires
     }
 
+    /// True when both put the same bytes into the same header: whether what a backend refused is what is kept.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.header, &other.header) {
+            (Some((name, value)), Some((other_name, other_value))) => {
+                name == other_name && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn apply(&self, headers: &mut http::HeaderMap) {
         if let Some((name, value)) = &self.header {
             headers.insert(name.clone(), value.clone());
         }
+    }
+}
+
+impl SubjectToken {
+    /// True when `token` is this very token: an issuer that hands the caller's token back issued nothing.
+    pub fn is(&self, token: &Secret) -> bool {
+        verify_slices_are_equal(self.expose(), token.expose()).is_ok()
     }
 }
 

@@ -1,0 +1,104 @@
+//! One server's steps, with everything hashed that can be hashed before a call comes.
+
+use std::sync::Arc;
+
+use safeconduct_core::caller::Principal;
+use safeconduct_core::server::{Delivery, Server};
+
+use crate::cache::{Cache, Fields, Slot};
+use crate::gate::{Gate, Gates};
+use crate::provider::{Description, Provider, StaticSecret};
+use crate::template::MissingClaim;
+
+/// How a server's credential comes about, as the configuration says it.
+pub enum CredentialPlan {
+    /// `credential: none`.
+    None,
+    /// One named secret for all callers.
+    Static(StaticSecret),
+    /// Steps; each one's result is the next one's subject. Without any, every call is refused.
+    Chain(Vec<Arc<dyn Provider>>),
+}
+
+/// See the module.
+pub(super) struct Chain {
+    legs: Vec<Leg>,
+    /// Labels of the steps, for the audit record.
+    pub(super) steps: Arc<[Box<str>]>,
+    pub(super) delivery: Delivery,
+}
+
+/// One step.
+pub(super) struct Leg {
+    pub(super) provider: Arc<dyn Provider>,
+    /// Hash over the configuration of this step and of those before it, and the server's name and delivery.
+    digest: [u8; 32],
+    /// Where it asks, and as which client; None for what asks no one.
+    pub(super) gate: Option<(Arc<Gate>, Box<str>)>,
+}
+
+impl Chain {
+    pub(super) fn new(gates: &Gates, server: &Server, providers: Vec<Arc<dyn Provider>>) -> Self {
+        let names: Vec<&str> = providers.iter().map(|provider| provider.name()).collect();
+        let steps = names.iter().enumerate().map(|(index, name)| label(&names, index, name)).collect();
+        // A credential belongs to one server: another one's never serves, even if it would be the same.
+        let mut before = Fields::new();
+        before.text(&server.name).text(server.delivery.header.as_str()).text(&server.delivery.prefix);
+        let mut digest = before.digest();
+        let leg = |provider: Arc<dyn Provider>| {
+            let mut fields = Fields::new();
+            fields.bytes(&digest);
+            provider.identify(&mut fields);
+            digest = fields.digest();
+            let gate = provider.counterpart().map(|it| (gates.to(it.endpoint), Box::from(it.client)));
+            Leg { provider, digest, gate }
+        };
+        Self { legs: providers.into_iter().map(leg).collect(), steps, delivery: server.delivery.clone() }
+    }
+
+    pub(super) fn last(&self) -> usize {
+        self.legs.len().saturating_sub(1)
+    }
+
+    pub(super) fn leg(&self, index: usize) -> Option<&Leg> {
+        self.legs.get(index)
+    }
+
+    pub(super) fn label(&self, index: usize) -> &str {
+        self.steps.get(index).map_or("credential", |label| label)
+    }
+
+    pub(super) fn descriptions(&self) -> Vec<Description> {
+        let described = |(leg, label): (&Leg, &Box<str>)| Description {
+            step: label.clone(),
+            ..leg.provider.description()
+        };
+        self.legs.iter().zip(&*self.steps).map(described).collect()
+    }
+
+    /// The place of the last step's answer.
+    pub(super) fn slot(&self, cache: &Cache, caller: &Principal) -> Result<Slot, MissingClaim> {
+        self.slot_at(cache, self.last(), caller)
+    }
+
+    /// The place of a step's answer. It depends on what the steps before it ask for, too.
+    pub(super) fn slot_at(
+        &self,
+        cache: &Cache,
+        index: usize,
+        caller: &Principal,
+    ) -> Result<Slot, MissingClaim> {
+        let mut inputs = Fields::new();
+        for leg in self.legs.iter().take(index + 1) {
+            leg.provider.inputs(caller, &mut inputs)?;
+        }
+        let digest = self.legs.get(index).map_or([0; 32], |leg| leg.digest);
+        Ok(cache.slot(&digest, caller, &inputs))
+    }
+}
+
+/// The step's name; with its position where the name occurs more than once, but for its first: `exchange[2]`.
+fn label(names: &[&str], index: usize, name: &str) -> Box<str> {
+    let first = names.iter().position(|other| *other == name);
+    if first == Some(index) { name.into() } else { format!("{name}[{}]", index + 1).into() }
+}

@@ -1,0 +1,193 @@
+//! A fetch: runs to its end whoever gives up waiting, and lands for all who wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use safeconduct_core::audit::CredentialRecord;
+use safeconduct_core::credential::{Credential, Warrant};
+use safeconduct_core::secret::Secret;
+
+use super::chain::{Chain, Leg};
+use super::store::CredentialStore;
+use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead};
+use crate::provider::{ExchangeError, Granted, Subject, Use};
+
+/// Begins the fetch of a step's answer.
+pub(super) fn begin(
+    store: Arc<CredentialStore>,
+    chain: Arc<Chain>,
+    index: usize,
+    warrant: Warrant,
+    lead: Lead,
+) {
+    let runtime = store.runtime.clone();
+    runtime.spawn(async move {
+        let flight = Flight { store, chain, warrant };
+        let (landed, keep) = match flight.fetch(index).await {
+            Ok(granted) => flight.settle(index, granted),
+            Err(failure) => flight.refused(index, failure),
+        };
+        lead.land(landed, keep, flight.store.moment());
+    });
+}
+
+struct Flight {
+    store: Arc<CredentialStore>,
+    chain: Arc<Chain>,
+    warrant: Warrant,
+}
+
+type Failed = Arc<Failure>;
+
+impl Flight {
+    /// Asks for a step's answer, with the answer of the step before it.
+    async fn fetch(&self, index: usize) -> Result<Granted, Failed> {
+        let Some(leg) = self.chain.leg(index) else {
+            return Err(self.failure(index, bad("a chain without steps")));
+        };
+        let Some(before) = index.checked_sub(1) else {
+            let subject = Subject::Caller(self.warrant.subject().clone());
+            return self.ask(leg, index, subject).await;
+        };
+        let (subject, kept) = self.subject(before).await?;
+        match self.ask(leg, index, Subject::Step(subject.clone())).await {
+            // What was kept may have been revoked meanwhile: once more from a new one.
+            Err(failure) if kept && matches!(failure.error, ExchangeError::SubjectRefused { .. }) => {
+                self.let_go(before, &subject);
+                let (subject, _) = self.subject(before).await?;
+                self.ask(leg, index, Subject::Step(subject)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The answer of an earlier step, and whether it was already there.
+    fn subject(
+        &self,
+        index: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<(Arc<Secret>, bool), Failed>> + Send + '_>> {
+        Box::pin(async move {
+            let caller = self.warrant.principal();
+            let failed = |error: ExchangeError| self.failure(index, error);
+            let slot = self
+                .chain
+                .slot_at(&self.store.cache, index, caller)
+                .map_err(|missing| failed(missing.into()))?;
+            let (flying, kept) = match self.store.cache.look(slot, self.store.moment(), caller.expires) {
+                Found::Hit(Held::Subject(subject), refresh) => {
+                    if let Some(lead) = refresh {
+                        self.begin(index, lead);
+                    }
+                    return Ok((subject, true));
+                }
+                Found::Hit(..) => return Err(failed(bad("a credential where a subject belongs"))),
+                Found::Refused(error) => return Err(failed(ExchangeError::clone(&error))),
+                Found::Wait(flying) => (flying, false),
+                Found::Fetch(lead, flying) => {
+                    self.begin(index, lead);
+                    (flying, false)
+                }
+            };
+            match flying.landed().await {
+                Some(Ok(Held::Subject(subject))) => Ok((subject, kept)),
+                Some(Err(failure)) => Err(failure),
+                _ => Err(failed(unavailable("the fetch was given up"))),
+            }
+        })
+    }
+
+    fn begin(&self, index: usize, lead: Lead) {
+        begin(self.store.clone(), self.chain.clone(), index, self.warrant.clone(), lead);
+    }
+
+    fn let_go(&self, index: usize, subject: &Arc<Secret>) {
+        if let Ok(slot) = self.chain.slot_at(&self.store.cache, index, self.warrant.principal()) {
+            self.store.cache.drop_subject(slot, subject);
+        }
+    }
+
+    /// Asks, once, through the gate of the endpoint.
+    async fn ask(&self, leg: &Leg, index: usize, subject: Subject) -> Result<Granted, Failed> {
+        let pass = match &leg.gate {
+            Some((gate, client)) => {
+                let pass = gate.enter(client, &self.store.clock).await;
+                Some(pass.map_err(|error| self.failure(index, error))?)
+            }
+            None => None,
+        };
+        let began = self.store.clock.steady();
+        let asking = leg.provider.exchange(&self.warrant, subject, self.store.clock.wall());
+        let outcome = match tokio::time::timeout(self.store.limits.step, asking).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(unavailable("it took too long")),
+        };
+        if let Some(pass) = pass {
+            self.store.counters.exchanged(self.store.clock.steady().saturating_sub(began));
+            pass.learn(outcome.as_ref().err());
+        }
+        outcome.map_err(|error| self.failure(index, error))
+    }
+
+    /// Makes of a grant what is kept and handed out.
+    fn settle(&self, index: usize, granted: Granted) -> (Landed, Option<Keep>) {
+        let now = self.store.moment();
+        let Granted { token, usable, expires, audience, scopes } = granted;
+        let bytes = token.len();
+        let held = if index < self.chain.last() {
+            Held::Subject(Arc::new(token))
+        } else {
+            if usable != Use::Bearer {
+                let failure = self.failure(index, bad("the token is no bearer token (token_type N_A)"));
+                return self.refused(index, failure);
+            }
+            let record = CredentialRecord {
+                steps: self.chain.steps.clone(),
+                source: "cache",
+                audience,
+                scopes,
+                expires,
+            };
+            match Credential::issued(&token, &self.chain.delivery, record) {
+                Some(credential) => Held::Credential(credential),
+                None => {
+                    let failure =
+                        self.failure(index, bad("the token holds characters that no header may hold"));
+                    return self.refused(index, failure);
+                }
+            }
+        };
+        let bounds = self.chain.leg(index).zip(expires).map(|(leg, expires)| Bounds {
+            expires,
+            caller_expires: self.warrant.principal().expires,
+            longest: leg.provider.max_lifetime(),
+        });
+        let keep = bounds
+            .and_then(|bounds| bounds.lifetime(now.wall, crate::wire::random()))
+            .map(|lifetime| Keep::Credential { lifetime, ends: now.wall.plus(lifetime.kept), bytes });
+        (Ok(held), keep)
+    }
+
+    /// What is remembered of a failure: only by the step that failed, and only what is the question's fault.
+    fn refused(&self, index: usize, failure: Failed) -> (Landed, Option<Keep>) {
+        let own = *failure.step == *self.chain.label(index);
+        let asked_with = self.warrant.principal().expires;
+        let keep =
+            failure.error.remembered().filter(|_| own).map(|lasting| Keep::Refusal { lasting, asked_with });
+        (Err(failure), keep)
+    }
+
+    fn failure(&self, index: usize, error: ExchangeError) -> Failed {
+        let step = self.chain.label(index);
+        self.store.counters.failed(step, error.class());
+        Arc::new(Failure { step: step.into(), error })
+    }
+}
+
+fn bad(problem: &str) -> ExchangeError {
+    ExchangeError::BadAnswer { problem: problem.into() }
+}
+
+fn unavailable(problem: &str) -> ExchangeError {
+    ExchangeError::Unavailable { retry_after: None, problem: problem.into() }
+}

@@ -1,0 +1,388 @@
+//! The shared credential cache: what makes a warm call cheap and a token endpoint's life quiet.
+//!
+//! Bounded by entries and by bytes, with a share per caller; one flight per key, whose success and failure all
+//! waiters share; fetched ahead of its end when it is in use; refusals remembered by their class; nothing on
+//! disk. An entry is live while both clocks say so. A lookup holds one shard's lock for some nanoseconds and
+//! never waits for anything else.
+//!
+//! Refresh ahead is begun by a use, not by a timer: an entry keeps no subject token to ask with (half the
+//! memory, and one secret less at rest), and what nobody uses is not refreshed.
+
+mod key;
+mod lifetime;
+mod shard;
+
+pub use key::{Fields, Key, Keys};
+pub use lifetime::{Bounds, Lifetime};
+pub(crate) use shard::{Entry, Held};
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use safeconduct_core::caller::{Fingerprint, Principal};
+use safeconduct_core::credential::Credential;
+use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::provider::ExchangeError;
+use shard::{CallerTag, Change, Flight, Shard};
+
+/// How long after a renewal forced by the backend the same key is not renewed again (edge case 64).
+const POISON: Duration = Duration::from_secs(30);
+/// A refused subject may be asked for with a newer token of the same login, but not more often than this.
+const SECOND_OPINION: Duration = Duration::from_secs(1);
+/// Time after which a failed refresh is tried again.
+const REFRESH_AGAIN: Duration = Duration::from_secs(5);
+/// Shards: many more than threads, so that two of them seldom meet.
+const SHARDS: usize = 64;
+/// Bytes of an entry besides its token: seat, key, order, header, record.
+const OVERHEAD: usize = 480;
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Entries in all.
+    pub entries: usize,
+    /// Bytes in all, about.
+    pub bytes: usize,
+    /// Entries of one caller.
+    pub per_caller: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self { entries: 100_000, bytes: 256 * 1024 * 1024, per_caller: 256 }
+    }
+}
+
+/// A step that failed, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The configured step.
+    pub(crate) step: Box<str>,
+    pub(crate) error: ExchangeError,
+}
+
+/// How a flight ended, for everyone who waited.
+pub(crate) type Landed = Result<Held, Arc<Failure>>;
+
+/// A key and whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    caller: CallerTag,
+}
+
+/// The two clocks, read once.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) wall: Timestamp,
+    pub(crate) steady: Duration,
+}
+
+/// What a lookup finds.
+pub(crate) enum Found {
+    /// It is here. With a lead when it is time to fetch the next one, in the background.
+    Hit(Held, Option<Lead>),
+    /// The answer was no, a moment ago.
+    Refused(Arc<ExchangeError>),
+    /// Somebody is fetching it.
+    Wait(Flying),
+    /// It is to be fetched.
+    Fetch(Lead, Flying),
+}
+
+/// What a backend's 401 comes to.
+pub(crate) enum Spent {
+    /// It was replaced meanwhile, or is being replaced, or may now be: look it up again.
+    LookAgain,
+    /// It was renewed a moment ago, and refused again: no more.
+    Poisoned,
+}
+
+/// See the module.
+pub(crate) struct Cache {
+    shards: Box<[Mutex<Shard>]>,
+    /// One shard stands apart, so that there is one for every number.
+    last: Mutex<Shard>,
+    keys: Keys,
+    callers: RandomState,
+    limits: CacheLimits,
+    entries: AtomicIsize,
+    bytes: AtomicIsize,
+    /// The shard that is evicted from next.
+    hand: AtomicUsize,
+}
+
+impl Cache {
+    pub(crate) fn new(limits: CacheLimits) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        Ok(Self {
+            shards: (1..SHARDS).map(|_| Mutex::default()).collect(),
+            last: Mutex::default(),
+            keys: Keys::random()?,
+            callers: RandomState::new(),
+            limits,
+            entries: AtomicIsize::new(0),
+            bytes: AtomicIsize::new(0),
+            hand: AtomicUsize::new(0),
+        })
+    }
+
+    /// The place of a step's answer for one caller.
+    pub(crate) fn slot(&self, plan: &[u8; 32], caller: &Principal, inputs: &Fields) -> Slot {
+        self.slot_of(plan, caller.fingerprint, &caller.issuer_url, &caller.subject, inputs)
+    }
+
+    pub(crate) fn slot_of(
+        &self,
+        plan: &[u8; 32],
+        fingerprint: Fingerprint,
+        issuer: &str,
+        subject: &str,
+        inputs: &Fields,
+    ) -> Slot {
+        Slot {
+            key: self.keys.key(plan, fingerprint, inputs),
+            caller: self.callers.hash_one((issuer, subject)),
+        }
+    }
+
+    /// Looks up, joins a fetch under way, or takes the lead of a new one. `asked_with` is the end of the caller's
+    /// token: a newer one than a refusal was given to is worth asking with again.
+    pub(crate) fn look(self: &Arc<Self>, slot: Slot, now: Moment, asked_with: Timestamp) -> Found {
+        let mut shard = self.shard(slot.caller);
+        if let Some(entry) = shard.touch(&slot.key)
+            && entry.is_live(now.steady, now.wall)
+        {
+            match &entry.held {
+                Held::Refused(error, with) => {
+                    let fresh = now.steady >= entry.fresh_until;
+                    let newer = matches!(**error, ExchangeError::SubjectRefused { .. }) && asked_with > *with;
+                    if !(fresh && newer) {
+                        return Found::Refused(error.clone());
+                    }
+                }
+                Held::Spent => {}
+                held => {
+                    let held = held.clone();
+                    if now.steady < entry.fresh_until || shard.flights.contains_key(&slot.key) {
+                        return Found::Hit(held, None);
+                    }
+                    let (lead, _) = self.take_off(&mut shard, slot);
+                    return Found::Hit(held, Some(lead));
+                }
+            }
+        }
+        if let Some(flight) = shard.flights.get(&slot.key) {
+            return Found::Wait(Flying(flight.landing.clone()));
+        }
+        let (lead, flying) = self.take_off(&mut shard, slot);
+        Found::Fetch(lead, flying)
+    }
+
+    /// The backend refused `refused`: takes it out, if it is still what is kept (edge case 63).
+    pub(crate) fn spend(&self, slot: Slot, refused: &Credential, now: Moment) -> Spent {
+        let mut shard = self.shard(slot.caller);
+        let renewed_lately = |entry: &Entry| entry.renewed.is_some_and(|at| now.steady < at + POISON);
+        match shard.entry(&slot.key) {
+            Some(entry) if entry.is_live(now.steady, now.wall) => match &entry.held {
+                Held::Credential(kept) if !kept.is_same_as(refused) => return Spent::LookAgain,
+                Held::Refused(..) => return Spent::LookAgain,
+                _ if shard.flights.contains_key(&slot.key) && matches!(entry.held, Held::Spent) => {
+                    return Spent::LookAgain;
+                }
+                _ if renewed_lately(entry) => return Spent::Poisoned,
+                _ => {}
+            },
+            _ if shard.flights.contains_key(&slot.key) => return Spent::LookAgain,
+            _ => {}
+        }
+        let mark = Entry {
+            held: Held::Spent,
+            kept_until: now.steady + POISON,
+            ends: now.wall.plus(POISON),
+            fresh_until: Duration::MAX,
+            renewed: Some(now.steady),
+            size: OVERHEAD,
+        };
+        let change = shard.insert(slot.key, slot.caller, mark, self.limits.per_caller);
+        drop(shard);
+        self.account(change);
+        Spent::LookAgain
+    }
+
+    /// The next step refused `subject`: takes it out, if it is still what is kept.
+    pub(crate) fn drop_subject(&self, slot: Slot, subject: &Arc<Secret>) {
+        let mut shard = self.shard(slot.caller);
+        let same = shard
+            .entry(&slot.key)
+            .is_some_and(|entry| matches!(&entry.held, Held::Subject(kept) if Arc::ptr_eq(kept, subject)));
+        if same {
+            let change = shard.remove(&slot.key);
+            drop(shard);
+            self.account(change);
+        }
+    }
+
+    /// Takes everything of one caller out; fetches under way are not kept (edge case 76).
+    pub(crate) fn forget(&self, issuer: &str, subject: &str) -> usize {
+        let caller = self.callers.hash_one((issuer, subject));
+        let change = self.shard(caller).forget(caller);
+        self.account(change);
+        change.entries.unsigned_abs()
+    }
+
+    /// Takes out what has ended: a secret does not stay in memory because nobody asks for it.
+    pub(crate) fn sweep(&self, now: Moment) {
+        for number in 0..SHARDS {
+            let change = self.numbered(number).sweep(now.steady, now.wall);
+            self.account(change);
+        }
+    }
+
+    /// Entries and bytes kept.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let read = |number: &AtomicIsize| usize::try_from(number.load(Ordering::Relaxed)).unwrap_or(0);
+        (read(&self.entries), read(&self.bytes))
+    }
+
+    fn take_off(self: &Arc<Self>, shard: &mut Shard, slot: Slot) -> (Lead, Flying) {
+        let (sender, landing) = watch::channel(None);
+        shard
+            .flights
+            .insert(slot.key, Flight { landing: landing.clone(), caller: slot.caller, discard: false });
+        (Lead { cache: self.clone(), slot, sender, landed: false }, Flying(landing))
+    }
+
+    /// Keeps what is to be kept. False when the caller was forgotten meanwhile.
+    fn land(&self, slot: Slot, outcome: &Landed, keep: Option<Keep>, now: Moment) -> bool {
+        let mut shard = self.shard(slot.caller);
+        if shard.flights.remove(&slot.key).is_some_and(|flight| flight.discard) {
+            return false;
+        }
+        let before = shard.entry(&slot.key).filter(|entry| entry.is_live(now.steady, now.wall));
+        let renewed = before.and_then(|entry| entry.renewed);
+        let still_good =
+            before.is_some_and(|entry| matches!(entry.held, Held::Credential(_) | Held::Subject(_)));
+        let entry = match (outcome, keep) {
+            (Ok(held), Some(Keep::Credential { lifetime, ends, bytes })) => Some(Entry {
+                held: held.clone(),
+                kept_until: now.steady + lifetime.kept,
+                ends,
+                fresh_until: now.steady + lifetime.fresh,
+                renewed,
+                size: bytes + OVERHEAD,
+            }),
+            (Err(_), _) if still_good => {
+                // The refresh failed: the old one serves until its end (edge case 40).
+                if let Some(entry) = shard.touch(&slot.key) {
+                    entry.fresh_until = now.steady + REFRESH_AGAIN;
+                }
+                None
+            }
+            (Err(failure), Some(Keep::Refusal { lasting, asked_with })) => Some(Entry {
+                held: Held::Refused(Arc::new(failure.error.clone()), asked_with),
+                kept_until: now.steady + lasting,
+                ends: now.wall.plus(lasting),
+                fresh_until: now.steady + SECOND_OPINION,
+                renewed,
+                size: OVERHEAD,
+            }),
+            _ => None,
+        };
+        if let Some(entry) = entry {
+            let change = shard.insert(slot.key, slot.caller, entry, self.limits.per_caller);
+            drop(shard);
+            self.account(change);
+            self.shrink();
+        }
+        true
+    }
+
+    /// Evicts from shard after shard until the limits hold again.
+    fn shrink(&self) {
+        let mut idle = 0;
+        while idle < SHARDS {
+            let (entries, bytes) = self.size();
+            if entries <= self.limits.entries && bytes <= self.limits.bytes {
+                return;
+            }
+            let hand = self.hand.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            let change = self.numbered(hand).evict();
+            idle = if change == Change::default() { idle + 1 } else { 0 };
+            self.account(change);
+        }
+    }
+
+    fn account(&self, change: Change) {
+        self.entries.fetch_add(change.entries, Ordering::Relaxed);
+        self.bytes.fetch_add(change.bytes, Ordering::Relaxed);
+    }
+
+    fn shard(&self, caller: CallerTag) -> MutexGuard<'_, Shard> {
+        self.numbered((caller % SHARDS as u64) as usize)
+    }
+
+    fn numbered(&self, number: usize) -> MutexGuard<'_, Shard> {
+        self.shards.get(number).unwrap_or(&self.last).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What of a flight's end is kept.
+pub(crate) enum Keep {
+    /// A credential or subject.
+    Credential {
+        lifetime: Lifetime,
+        /// Its end on the wall clock, less the margin.
+        ends: Timestamp,
+        /// Bytes of the token.
+        bytes: usize,
+    },
+    /// The refusal.
+    Refusal { lasting: Duration, asked_with: Timestamp },
+}
+
+/// The duty to fetch: one for each flight. Dropped without landing, the waiters are told.
+pub(crate) struct Lead {
+    cache: Arc<Cache>,
+    slot: Slot,
+    sender: watch::Sender<Option<Landed>>,
+    landed: bool,
+}
+
+impl Lead {
+    pub(crate) fn land(mut self, outcome: Landed, keep: Option<Keep>, now: Moment) {
+        self.landed = true;
+        let outcome = match self.cache.land(self.slot, &outcome, keep, now) {
+            true => outcome,
+            false => Err(Arc::new(Failure { step: "revocation".into(), error: login_ended() })),
+        };
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+fn login_ended() -> ExchangeError {
+    ExchangeError::SubjectRefused { error: "login_ended".into() }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.cache.shard(self.slot.caller).flights.remove(&self.slot.key);
+        }
+    }
+}
+
+/// A flight to wait for, on whichever runtime.
+pub(crate) struct Flying(watch::Receiver<Option<Landed>>);
+
+impl Flying {
+    /// Its end; None when it was given up.
+    pub(crate) async fn landed(mut self) -> Option<Landed> {
+        let landed = self.0.wait_for(Option::is_some).await.ok()?;
+        landed.clone()
+    }
+}

@@ -1,0 +1,190 @@
+//! One shard: a map under one lock. All entries of one caller are in one shard, so that a caller's share is
+//! counted in one place.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeconduct_core::credential::Credential;
+use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
+use tokio::sync::watch;
+
+use super::Landed;
+use super::key::{Key, KeyHasher};
+use crate::provider::ExchangeError;
+
+type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
+
+/// What is kept for a key.
+#[derive(Clone)]
+pub(crate) enum Held {
+    /// The last step's: ready to be sent.
+    Credential(Credential),
+    /// An earlier step's: the next one's subject.
+    Subject(Arc<Secret>),
+    /// The answer was no; it is not asked again for a while. With the end of the token it was asked with.
+    Refused(Arc<ExchangeError>, Timestamp),
+    /// Nothing: the backend refused what was here. Remembered, so that it is not bought again and again.
+    Spent,
+}
+
+/// One entry.
+pub(crate) struct Entry {
+    pub(crate) held: Held,
+    /// The end on the steady clock.
+    pub(crate) kept_until: Duration,
+    /// The end on the wall clock.
+    pub(crate) ends: Timestamp,
+    /// From when on a use of it fetches the next one.
+    pub(crate) fresh_until: Duration,
+    /// When the backend made it be fetched anew, if it did.
+    pub(crate) renewed: Option<Duration>,
+    /// Bytes that it takes, about.
+    pub(crate) size: usize,
+}
+
+impl Entry {
+    pub(crate) fn is_live(&self, steady: Duration, wall: Timestamp) -> bool {
+        steady < self.kept_until && wall < self.ends
+    }
+}
+
+/// Whose an entry is: a keyed hash of issuer and subject.
+pub(crate) type CallerTag = u64;
+
+struct Seat {
+    entry: Entry,
+    caller: CallerTag,
+    /// Number of this seat; `order` may still name an earlier one of the same key.
+    number: u64,
+    /// Used since it was last looked at for eviction.
+    used: bool,
+}
+
+/// A fetch under way.
+pub(super) struct Flight {
+    pub(super) landing: watch::Receiver<Option<Landed>>,
+    pub(super) caller: CallerTag,
+    /// The caller was forgotten meanwhile: what comes is not kept.
+    pub(super) discard: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Shard {
+    seats: KeyMap<Box<Seat>>,
+    /// Oldest first; with leftovers, which are skipped.
+    order: VecDeque<(Key, u64)>,
+    callers: HashMap<CallerTag, usize>,
+    pub(super) flights: KeyMap<Flight>,
+    next: u64,
+}
+
+/// What a change freed or took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) entries: isize,
+    pub(super) bytes: isize,
+}
+
+impl Change {
+    fn and(self, other: Self) -> Self {
+        Self { entries: self.entries + other.entries, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl Shard {
+    /// The entry, marked as used.
+    pub(super) fn touch(&mut self, key: &Key) -> Option<&mut Entry> {
+        let seat = self.seats.get_mut(key)?;
+        seat.used = true;
+        Some(&mut seat.entry)
+    }
+
+    pub(super) fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.seats.get(key).map(|seat| &seat.entry)
+    }
+
+    /// Puts an entry in; the caller's oldest go when the share is used up.
+    pub(super) fn insert(&mut self, key: Key, caller: CallerTag, entry: Entry, share: usize) -> Change {
+        let mut change = self.remove(&key);
+        while self.callers.get(&caller).is_some_and(|count| *count >= share) {
+            match self.oldest_of(caller) {
+                Some(oldest) => change = change.and(self.remove(&oldest)),
+                None => break,
+            }
+        }
+        self.next += 1;
+        let number = self.next;
+        let bytes = entry.size as isize;
+        self.seats.insert(key, Box::new(Seat { entry, caller, number, used: false }));
+        self.order.push_back((key, number));
+        *self.callers.entry(caller).or_default() += 1;
+        self.tidy();
+        change.and(Change { entries: 1, bytes })
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) -> Change {
+        let Some(seat) = self.seats.remove(key) else { return Change::default() };
+        if let Some(count) = self.callers.get_mut(&seat.caller) {
+            *count -= 1;
+            if *count == 0 {
+                self.callers.remove(&seat.caller);
+            }
+        }
+        Change { entries: -1, bytes: -(seat.entry.size as isize) }
+    }
+
+    /// Evicts one entry: the oldest that was not used since the last look.
+    pub(super) fn evict(&mut self) -> Change {
+        // Everything is looked at twice at most: the first look may only take the mark away.
+        for _ in 0..self.order.len() * 2 {
+            let Some((key, number)) = self.order.pop_front() else { break };
+            match self.seats.get_mut(&key) {
+                Some(seat) if seat.number == number && seat.used => {
+                    seat.used = false;
+                    self.order.push_back((key, number));
+                }
+                Some(seat) if seat.number == number => return self.remove(&key),
+                _ => {}
+            }
+        }
+        Change::default()
+    }
+
+    /// Removes what has ended.
+    pub(super) fn sweep(&mut self, steady: Duration, wall: Timestamp) -> Change {
+        self.remove_where(|seat| !seat.entry.is_live(steady, wall))
+    }
+
+    /// Removes all of one caller, and lets nothing of what is under way be kept.
+    pub(super) fn forget(&mut self, caller: CallerTag) -> Change {
+        self.flights
+            .values_mut()
+            .filter(|flight| flight.caller == caller)
+            .for_each(|flight| flight.discard = true);
+        self.remove_where(|seat| seat.caller == caller)
+    }
+
+    fn remove_where(&mut self, goes: impl Fn(&Seat) -> bool) -> Change {
+        let keys: Vec<Key> = self.seats.iter().filter(|(_, seat)| goes(seat)).map(|(key, _)| *key).collect();
+        let change = keys.iter().fold(Change::default(), |change, key| change.and(self.remove(key)));
+        self.tidy();
+        change
+    }
+
+    fn oldest_of(&self, caller: CallerTag) -> Option<Key> {
+        let of_caller = |(key, number): &&(Key, u64)| {
+            self.seats.get(key).is_some_and(|seat| seat.caller == caller && seat.number == *number)
+        };
+        self.order.iter().find(of_caller).map(|(key, _)| *key)
+    }
+
+    fn tidy(&mut self) {
+        if self.order.len() > self.seats.len() * 2 + 16 {
+            let seats = &self.seats;
+            self.order.retain(|(key, number)| seats.get(key).is_some_and(|seat| seat.number == *number));
+        }
+    }
+}

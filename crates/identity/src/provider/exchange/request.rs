@@ -1,0 +1,91 @@
+//! The request: pure, from the configuration, the caller's claims and the subject.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use safeconduct_core::caller::Principal;
+use safeconduct_core::credential::Form;
+use safeconduct_core::time::Timestamp;
+
+use super::config::{ExchangeConfig, check_resource};
+use crate::provider::{ExchangeError, Subject};
+use crate::template::{MissingClaim, Template};
+use crate::wire::Request;
+
+/// `grant_type` (RFC 8693 §2.1).
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// What is asked for, with the templates filled in.
+pub(super) struct Asked {
+    pub(super) audience: Vec<Box<str>>,
+    pub(super) resource: Vec<Box<str>>,
+    pub(super) scopes: Arc<[Box<str>]>,
+    parameters: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Asked {
+    /// Audiences and resources, in the order of the configuration: what the audit record says.
+    pub(super) fn targets(&self) -> Arc<[Box<str>]> {
+        self.audience.iter().chain(&self.resource).cloned().collect()
+    }
+}
+
+impl ExchangeConfig {
+    /// Fills the templates.
+    pub(super) fn asked(&self, caller: &Principal) -> Result<Asked, ExchangeError> {
+        let filled = |templates: &[Template]| -> Result<Vec<Box<str>>, MissingClaim> {
+            templates.iter().map(|template| Ok(template.fill(caller)?.into())).collect()
+        };
+        let resource = filled(&self.resource)?;
+        for one in &resource {
+            check_resource(one).map_err(|_| MissingClaim("a usable resource URI".into()))?;
+        }
+        let scopes = filled(&self.scopes)?;
+        // A claim must not smuggle a second scope in.
+        if scopes.iter().any(|scope| scope.contains(char::is_whitespace)) {
+            return Err(MissingClaim("a scope of one word".into()).into());
+        }
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), template.fill(caller)?.into())))
+            .collect::<Result<_, MissingClaim>>()?;
+        Ok(Asked { audience: filled(&self.audience)?, resource, scopes: scopes.into(), parameters })
+    }
+
+    /// One attempt's request.
+    pub(super) fn request(
+        &self,
+        asked: &Asked,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Request, ExchangeError> {
+        let (mut form, mut headers) = (Form::new(), HeaderMap::new());
+        form.field("grant_type", GRANT_TYPE);
+        subject.write(&mut form, "subject_token");
+        form.field("subject_token_type", &self.subject_token_type);
+        if let Some(actor) = &self.actor {
+            form.secret("actor_token", &actor.token.current()).field("actor_token_type", &actor.token_type);
+        }
+        for audience in &asked.audience {
+            form.field("audience", audience);
+        }
+        for resource in &asked.resource {
+            form.field("resource", resource);
+        }
+        if !asked.scopes.is_empty() {
+            form.field("scope", &asked.scopes.join(" "));
+        }
+        if let Some(kind) = self.requested_token_type.uri() {
+            form.field("requested_token_type", kind);
+        }
+        for (name, value) in &asked.parameters {
+            form.field(name, value);
+        }
+        self.client.apply(&mut form, &mut headers, &self.token_endpoint.to_string(), now)?;
+        let mut request = Request::form(self.token_endpoint.clone(), form);
+        request.headers.extend(headers);
+        request.timeout = self.attempt_timeout;
+        Ok(request)
+    }
+}

@@ -1,0 +1,145 @@
+//! Where credentials come from: one file a provider.
+//!
+//! A new provider is one file here (its configuration, a pure request builder, [`Provider::exchange`], module
+//! docs with the links and what an administrator must set up), one row in the table of `tests/`, and a
+//! constructor call where the configuration is resolved. Everything around it (the cache, single flight, the
+//! breaker, negative answers, refresh) is the same for all.
+
+mod answer;
+mod classify;
+mod exchange;
+mod issued;
+mod static_secret;
+
+pub use classify::ExchangeError;
+pub use exchange::{
+    ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError, IssuedTypeCheck,
+    RequestedType, token_type,
+};
+pub use static_secret::StaticSecret;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeconduct_core::caller::{Principal, SubjectToken};
+use safeconduct_core::credential::{Form, Warrant};
+use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
+
+use crate::cache::Fields;
+use crate::template::MissingClaim;
+
+/// An exchange under way. It owns what it needs, so that it outlives the call that began it.
+pub type Exchanging = Pin<Box<dyn Future<Output = Result<Granted, ExchangeError>> + Send + 'static>>;
+
+/// One step of a chain: turns a subject into a credential of the next domain.
+pub trait Provider: Send + Sync {
+    /// Name of the step as it stands in the configuration: `exchange`.
+    fn name(&self) -> &'static str;
+
+    /// What it is configured to do, for `explain`. Never a secret.
+    fn description(&self) -> Description;
+
+    /// Adds everything of the configuration that shapes the answer. Hashed once, when the plan is made: a step
+    /// whose hash is unchanged by a reload keeps its cached credentials, a changed one cannot reach them.
+    fn identify(&self, fields: &mut Fields);
+
+    /// Adds what the caller's claims make of the configuration's templates.
+    ///
+    /// # Errors
+    /// A claim that is not there.
+    fn inputs(&self, caller: &Principal, fields: &mut Fields) -> Result<(), MissingClaim>;
+
+    /// Whom it asks; None for what asks no one.
+    fn counterpart(&self) -> Option<Counterpart<'_>>;
+
+    /// Longest time that an answer is kept, whatever it says.
+    fn max_lifetime(&self) -> Duration;
+
+    /// Asks. The warrant proves that the call was permitted.
+    fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging;
+}
+
+/// Whom a provider asks, and as whom: what breakers, limits and the state of a refused client are kept by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counterpart<'a> {
+    /// URL of the token endpoint.
+    pub endpoint: &'a str,
+    /// `client_id`, or empty.
+    pub client: &'a str,
+}
+
+/// What a step would do, in the words of the configuration (templates unfilled).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Description {
+    /// Name of the step, with its position where the name occurs twice: `exchange[2]`.
+    pub step: Box<str>,
+    /// URL that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Box<str>>,
+    /// `client_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Box<str>>,
+    /// How the client authenticates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<&'static str>,
+    /// Audiences and resources asked for.
+    pub audience: Vec<Box<str>>,
+    /// Scopes asked for.
+    pub scopes: Vec<Box<str>>,
+}
+
+/// What a step is given to turn into something else.
+#[derive(Clone)]
+pub enum Subject {
+    /// The caller's verified token: the first step's.
+    Caller(SubjectToken),
+    /// What the step before was granted.
+    Step(Arc<Secret>),
+}
+
+impl Subject {
+    /// Writes it into a token endpoint's form.
+    pub fn write(&self, form: &mut Form, name: &str) {
+        match self {
+            Self::Caller(token) => form.subject(name, token),
+            Self::Step(secret) => form.secret(name, secret),
+        };
+    }
+
+    /// True when `token` is the subject itself: an answer that only hands the subject back.
+    pub fn is(&self, token: &Secret) -> bool {
+        match self {
+            Self::Caller(subject) => subject.is(token),
+            Self::Step(secret) => {
+                aws_lc_rs::constant_time::verify_slices_are_equal(secret.expose(), token.expose()).is_ok()
+            }
+        }
+    }
+}
+
+/// What a token is good for (RFC 8693 §2.2.1 `token_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// May be presented to a resource.
+    Bearer,
+    /// `N_A`: only the next step's subject.
+    SubjectOnly,
+}
+
+/// What a provider gave.
+pub struct Granted {
+    /// The token.
+    pub token: Secret,
+    /// What it is good for.
+    pub usable: Use,
+    /// When the issuer says that it ends; at the time of asking, when it says that it must not be kept. None for
+    /// what does not end.
+    pub expires: Option<Timestamp>,
+    /// Audiences asked for.
+    pub audience: Arc<[Box<str>]>,
+    /// Scopes granted.
+    pub scopes: Arc<[Box<str>]>,
+}
