@@ -8,6 +8,7 @@ use super::door::Door;
 use super::{Head, Verb};
 use crate::audit::{Outcome, Record, Sink, Trail};
 use crate::caller::{Fingerprint, Kind, Principal};
+use crate::policy::{Policy, Source};
 use crate::server::{Catalogue, Delivery, Server};
 use crate::time::Timestamp;
 
@@ -52,6 +53,12 @@ pub(crate) fn server(name: &str) -> Server {
 /// A server that every caller reaches with the same credential.
 pub(crate) fn shared(name: &str) -> Server {
     Server { shared_credential: true, ..server(name) }
+}
+
+/// Policies that permit what the Cedar text says, for one server named `orders`.
+pub(crate) fn policy(text: &str) -> Policy {
+    let source = Source { file: "test.cedar".into(), text: text.into() };
+    Policy::compile(&[source], &["orders"]).unwrap().0
 }
 
 /// A door with a fixed key.

@@ -63,9 +63,11 @@ fn reference(envelope: &Envelope<'_>) -> Result<Target, Reason> {
     }
 }
 
-/// Lists inside `params.notifications` of `subscriptions/listen`, and what their elements name.
-const SUBSCRIBED: [(&str, fn(Box<str>) -> Target); 2] =
-    [("resourceSubscriptions", Target::Resource), ("taskIds", Target::Task)];
+/// A list by its name, and what its elements name.
+type Subscribed = (&'static str, fn(Box<str>) -> Target);
+
+/// Lists inside `params.notifications` of `subscriptions/listen`.
+const SUBSCRIBED: [Subscribed; 2] = [("resourceSubscriptions", Target::Resource), ("taskIds", Target::Task)];
 
 fn subscribed(envelope: &Envelope<'_>) -> Result<Vec<Target>, Reason> {
     let Some(notifications) = object(envelope.param("notifications"), "notifications is not an object")?
@@ -100,7 +102,7 @@ pub(crate) fn subscribed_elements(message: Value<'_>) -> Vec<Vec<(Range<usize>, 
     else {
         return Vec::new();
     };
-    let elements = |(name, target): (&str, fn(Box<str>) -> Target)| {
+    let elements = |(name, target): Subscribed| {
         let list = notifications.member(name)?;
         let named = |element: Value<'_>| Some((element.range(), target(element.string()?.into())));
         Some(list.elements().filter_map(named).collect())

@@ -4,6 +4,8 @@ mod eyes;
 mod head;
 mod items;
 mod sse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::error::Error;
