@@ -3,6 +3,8 @@
 mod envelope;
 mod era;
 mod mirror;
+#[cfg(test)]
+mod readers;
 mod target;
 #[cfg(test)]
 mod tests;

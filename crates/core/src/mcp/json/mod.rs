@@ -7,6 +7,8 @@
 mod edit;
 mod fold;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(crate) use edit::{Edit, cuts, edited};
