@@ -110,7 +110,7 @@ impl<'a> Question<'a> {
                 .map(|rule| rule.name.clone())
                 .collect();
             if !names.is_empty() {
-                return Err((Effect::Ambiguous(variant.into()), names));
+                return Err((Effect::Ambiguous(shortened(variant.into())), names));
             }
         }
         for path in &inexact {
@@ -123,7 +123,7 @@ impl<'a> Question<'a> {
                 let place =
                     path.iter().fold("context.args".to_owned(), |place, name| format!("{place}.{name}"));
                 let error = format!("{name}: `{place}` holds null or a number that is not exact");
-                return Err((Effect::Error(error), names));
+                return Err((Effect::Error(shortened(error)), names));
             }
         }
         Ok(Some(record))
@@ -171,7 +171,18 @@ pub(super) fn told(error: &AuthorizationError) -> (String, String) {
         EvaluationError::NonValue(_) => "something in it is unknown".into(),
         other => other.to_string(),
     };
-    (error.policy_id().to_string(), text)
+    (error.policy_id().to_string(), shortened(text))
+}
+
+/// Names in a call are the caller's choice, and may be megabytes.
+fn shortened(mut text: String) -> String {
+    const MOST: usize = 300;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// `context`: only what one of the policies looks at.

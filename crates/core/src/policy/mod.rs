@@ -1,4 +1,19 @@
 //! May they: Cedar behind one function.
+//!
+//! Deny is what happens when nothing happened: no permit, an unknown method, an evaluation error in any policy that
+//! could apply, an argument that Cedar cannot hold exactly or that has two readings.
+//!
+//! What a policy can speak of:
+//! - principal: `User::"ISSUER/SUBJECT"` or `Workload::"ISSUER/SUBJECT"` in `Group::"ISSUER/GROUP"`, with `issuer`,
+//!   `subject`, `client?`, `email?`, `scopes`, `groups`, `expires` (seconds since the epoch); every claim but exp,
+//!   iat, nbf and jti as a tag, a set of strings. `ISSUER` is the name in the configuration.
+//! - action: the methods of [`crate::mcp::methods::TABLE`], in the groups `read`, `write`, `life` and `list`, and
+//!   any other name with a `/` in it, in no group.
+//! - resource: `Tool`, `Prompt`, `Resource`, `Task`, each `"SERVER/NAME"` in `Server::"SERVER"`. Tools have
+//!   `readOnly`, `destructive`, `idempotent` and `openWorld` once a list of their server has named them.
+//! - context: `args`, `actor?` (the current actor's subject, after `ISSUER|` if that is not the token's own), `acr?`,
+//!   `amr?`, `auth_time?`, `now` (seconds), `time` (a datetime), `source_ip?`, `era` (`legacy` or `2026-07-28`).
+//! - annotations: `@id` names a policy in explanations, `@remedy` is told to whom it refuses.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,6 +40,7 @@ mod rule;
 mod schema;
 mod see;
 mod select;
+mod validate;
 mod wanted;
 
 use decide::{Question, Verdict};

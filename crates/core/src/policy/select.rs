@@ -14,8 +14,10 @@ use super::schema::groups;
 use super::wanted::Wanted;
 use crate::mcp::Target;
 
-/// Kinds of call (server, action, target) that are kept ready.
-const READY: usize = 8192;
+/// Kinds of call (server, action, target) that are kept ready: names are the caller's choice, so few of them.
+const READY: usize = 2048;
+/// A target with a longer name is not kept.
+const MAX_NAME: usize = 512;
 /// Different choices of policies that are kept ready.
 const CHOICES: usize = 1024;
 
@@ -97,7 +99,9 @@ impl Index {
             server,
             key,
         });
-        self.ready.keep(key, ready.clone());
+        if name.len() + action.len() <= MAX_NAME {
+            self.ready.keep(key, ready.clone());
+        }
         Ok(ready)
     }
 

@@ -86,6 +86,7 @@ fn render(policy: &Policy) -> String {
     text
 }
 
+/// Row: P6
 #[test]
 fn the_matrix_of_methods_callers_and_servers_is_the_reviewed_one() {
     let source = Source { file: "matrix.cedar".into(), text: POLICIES.into() };

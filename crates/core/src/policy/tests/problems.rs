@@ -79,6 +79,23 @@ fn a_slip_in_an_entity_type_or_attribute_is_an_error() {
     assert!(!warning);
 }
 
+/// Row: M20
+#[test]
+fn what_a_client_says_of_itself_is_not_there_to_be_read() {
+    for condition in
+        [r#"context.clientInfo.name == "x""#, r#"context has serverInfo"#, r#"principal.clientInfo == "x""#]
+    {
+        let list = told(&format!("permit (principal, action, resource is Tool) when {{ {condition} }};"));
+        assert!(!list.is_empty(), "{condition}");
+    }
+    let list =
+        told(r#"permit (principal, action, resource is Tool) when { context.clientInfo.name == "x" };"#);
+    assert!(
+        list.iter().any(|(_, message, _, warning)| message.contains("clientInfo") && !warning),
+        "{list:?}"
+    );
+}
+
 #[test]
 fn arguments_used_as_two_types_are_an_error() {
     let list = told(

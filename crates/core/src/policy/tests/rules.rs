@@ -154,6 +154,17 @@ fn a_remedy_is_handed_to_the_refused() {
 }
 
 #[test]
+fn a_name_of_any_length_is_decided_on_and_told_short() {
+    let policy =
+        policy(r#"permit (principal, action == Action::"tools/call", resource) when { resource.readOnly };"#);
+    let long = ask(alice()).about("tools/call", Target::Tool("é".repeat(100_000).into()));
+    for _ in 0..2 {
+        let Effect::Error(text) = long.effect(&policy, "{}") else { panic!("denied by an error") };
+        assert!(text.len() < 400, "{}", text.len());
+    }
+}
+
+#[test]
 fn an_explanation_names_every_policy_that_had_a_say() {
     let policy = policy(
         r#"@id("small refunds")

@@ -60,6 +60,26 @@ fn an_error_hides() {
 }
 
 #[test]
+fn what_is_known_of_the_call_counts_even_without_arguments() {
+    let policy = policy(
+        r#"permit (principal, action, resource is Tool)
+           when { context.args.a == 1 && context has acr && context.acr == "urn:mfa" };
+           forbid (principal, action, resource is Tool)
+           when { context has amr && (context.amr.contains("fax") || context.amr.contains("sms") && !(context.args has b)) };"#,
+    );
+    let mut asked = ask(alice());
+    assert!(asked.sees(&policy));
+    let mut weak = ask(alice());
+    weak.principal.acr = Some("urn:password".into());
+    assert!(!weak.sees(&policy));
+    asked.principal = crate::caller::Principal { amr: vec!["fax".into()], ..alice() };
+    assert!(!asked.sees(&policy));
+    asked.principal = crate::caller::Principal { amr: vec!["sms".into()], ..alice() };
+    assert!(asked.sees(&policy));
+}
+
+/// Row: A17
+#[test]
 fn what_may_be_called_is_seen() {
     let policy = policy(
         r#"permit (principal, action, resource is Tool)
