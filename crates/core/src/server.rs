@@ -93,6 +93,11 @@ impl Catalogue {
         self.tools.read().ok().and_then(|tools| tools.get(name).cloned())
     }
 
+    /// All tools that are known.
+    pub fn tools(&self) -> Vec<(Box<str>, Tool)> {
+        self.tools.read().map_or_else(|_| Vec::new(), |tools| tools.iter().map(|(n, t)| (n.clone(), t.clone())).collect())
+    }
+
     /// True when no list has passed yet.
     pub fn is_empty(&self) -> bool {
         self.tools.read().map_or(true, |tools| tools.is_empty())

@@ -10,7 +10,6 @@ pub mod cors;
 pub mod detach;
 pub mod entrance;
 pub mod gateway;
-pub mod journal;
 pub mod limits;
 pub mod listener;
 pub mod metadata;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,8 +22,6 @@ use crate::pool::Pool;
 use crate::service::{Service, Shared};
 use crate::upstream::Upstream;
 
-/// Time for a head to arrive, and for a TLS handshake.
-const HEAD: Duration = Duration::from_secs(15);
 /// Largest head, in bytes (a 16 KiB token and its company).
 const HEAD_BYTES: usize = 64 * 1024;
 
@@ -36,7 +34,11 @@ pub struct Listen {
     /// TLS, swappable on reload. None: plaintext.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// TLS towards MCP servers.
-    pub upstream_tls: Arc<rustls::ClientConfig>,
+    pub upstream_tls: Arc<ArcSwap<rustls::ClientConfig>>,
+    /// Longest wait for a connection to an MCP server.
+    pub connect: Duration,
+    /// Time for a head to arrive, and for a TLS handshake.
+    pub head: Duration,
     /// Most connections at once, over all workers.
     pub connections: usize,
     /// Longest wait for streams and calls to end when draining.
@@ -119,7 +121,7 @@ impl Worker {
                 return;
             }
         };
-        let pool = Arc::new(Pool::new(self.listen.upstream_tls.clone()));
+        let pool = Arc::new(Pool::new(self.listen.upstream_tls.clone(), self.listen.connect));
         let service = Arc::new(Service { shared: self.shared.clone(), upstream: Upstream::new(pool.clone()) });
         let mut drain = self.shared.drain.clone();
         let mut sweep = tokio::time::interval(Duration::from_secs(30));
@@ -156,11 +158,12 @@ impl Worker {
         let _ = stream.set_nodelay(true);
         let (service, drain) = (service.clone(), self.shared.drain.clone());
         let tls = self.listen.tls.load_full();
+        let head = self.listen.head;
         tokio::spawn(async move {
             let _counted = counted;
             match tls {
-                None => plain(stream, peer, service, drain).await,
-                Some(tls) => secure(stream, peer, service, drain, tls).await,
+                None => plain(stream, peer, service, drain, head).await,
+                Some(tls) => secure(stream, peer, service, drain, head, tls).await,
             }
         });
     }
@@ -181,14 +184,20 @@ impl Drop for Counted {
     }
 }
 
-async fn plain(stream: TcpStream, peer: SocketAddr, service: Arc<Service>, mut drain: watch::Receiver<bool>) {
+async fn plain(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Arc<Service>,
+    mut drain: watch::Receiver<bool>,
+    head: Duration,
+) {
     let answer = service_fn(move |request| {
         let service = service.clone();
         async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
         .max_header_size(HEAD_BYTES)
         .max_headers(100)
         .pipeline_flush(true)
@@ -209,9 +218,10 @@ async fn secure(
     peer: SocketAddr,
     service: Arc<Service>,
     mut drain: watch::Receiver<bool>,
+    head: Duration,
     tls: Arc<rustls::ServerConfig>,
 ) {
-    let Ok(Ok(stream)) = tokio::time::timeout(HEAD, TlsAcceptor::from(tls).accept(stream)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(head, TlsAcceptor::from(tls).accept(stream)).await else {
         return;
     };
     let answer = service_fn(move |request| {
@@ -219,7 +229,7 @@ async fn secure(
         async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_headers(100);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(HEAD_BYTES as u32);
     let connection = builder.serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);

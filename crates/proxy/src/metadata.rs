@@ -14,6 +14,9 @@ struct Document<'a> {
     resource_name: &'a str,
 }
 
+/// Where the documents stand (RFC 9728 §3.1); the path of the resource follows.
+pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
 /// The document of `server`, whose callers may come from the issuers at `issuer_urls`.
 pub fn document(server: &Server, issuer_urls: &[&str]) -> Bytes {
     let document = Document {

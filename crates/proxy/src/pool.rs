@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -18,11 +19,11 @@ pub type Sender = SendRequest<Full<Bytes>>;
 
 const IDLE: Duration = Duration::from_secs(50);
 const PER_ORIGIN: usize = 128;
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// One worker's connections.
 pub struct Pool {
-    tls: Arc<rustls::ClientConfig>,
+    tls: Arc<ArcSwap<rustls::ClientConfig>>,
+    patience: Duration,
     idle: Mutex<HashMap<Box<str>, Vec<(Sender, Instant)>>>,
 }
 
@@ -36,9 +37,9 @@ pub struct Lease {
 }
 
 impl Pool {
-    /// `tls` is used for https origins.
-    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { tls, idle: Mutex::default() }
+    /// `tls` is used for https origins, as it is when connecting; `patience` bounds connecting.
+    pub fn new(tls: Arc<ArcSwap<rustls::ClientConfig>>, patience: Duration) -> Self {
+        Self { tls, patience, idle: Mutex::default() }
     }
 
     /// A connection to the origin of `url`: an idle one, or a new one.
@@ -61,9 +62,9 @@ impl Pool {
     /// `BackendUnreachable`.
     pub async fn fresh(&self, url: &http::Uri) -> Result<Lease, Reason> {
         let connect = self.connect(url);
-        let sender = tokio::time::timeout(CONNECT, connect)
-            .await
-            .unwrap_or_else(|_| Err(Reason::BackendUnreachable("no connection within 5 s".into())))?;
+        let sender = tokio::time::timeout(self.patience, connect).await.unwrap_or_else(|_| {
+            Err(Reason::BackendUnreachable(format!("no connection within {:?}", self.patience)))
+        })?;
         Ok(Lease { sender, used: false, origin: origin(url) })
     }
 
@@ -122,7 +123,7 @@ impl Pool {
             return handshake(TokioIo::new(tcp)).await;
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;
-        let tls = TlsConnector::from(self.tls.clone());
+        let tls = TlsConnector::from(self.tls.load_full());
         let stream = tls.connect(name, tcp).await.map_err(|error| failed(&error))?;
         handshake(TokioIo::new(stream)).await
     }

@@ -18,15 +18,16 @@ use crate::entrance::Route;
 use crate::gateway::{From, Gateway, early};
 use crate::stream::{Stream, Terms};
 use crate::upstream::{ServerBody, Upstream};
-use crate::{cors, journal::Journal};
+use crate::cors;
+use crate::sink::{FileSink, Flush, NotDurable};
 
 /// What all worker threads share.
 pub struct Shared {
     /// The plan at work; swapped whole on reload.
     pub gateway: ArcSwap<Gateway>,
-    /// Where records go, and whether there is room for another.
-    pub journal: Arc<dyn Journal>,
-    /// The same, as the sink of trails.
+    /// The audit log: whether there is room for another record, and whether the last ones are on disk.
+    pub audit: Arc<FileSink>,
+    /// Where trails end: the log, and who else counts or shows records.
     pub sink: Arc<dyn Sink>,
     /// Turns true when the gateway drains.
     pub drain: watch::Receiver<bool>,
@@ -108,7 +109,7 @@ impl Service {
         if *self.shared.drain.borrow() {
             return Err(Reason::ShuttingDown);
         }
-        if !self.shared.journal.room() {
+        if !self.shared.audit.room() {
             return Err(Reason::AuditUnavailable);
         }
         let verb = match *request.method() {
@@ -149,8 +150,10 @@ impl Service {
             Ok(released) => self.released(gateway, released, verb).await,
             Err(refusal) => {
                 let response = respond(refusal, Some(verb));
-                self.on_disk().await;
-                response
+                match self.shared.audit.settle().await {
+                    Ok(()) => response,
+                    Err(NotDurable) => self.unrecorded(),
+                }
             }
         }
     }
@@ -174,25 +177,26 @@ impl Service {
             place,
         };
         let stream = Stream::new(body, events, terms);
-        let body = if self.shared.journal.before_answer() && !events {
-            match stream.whole().await {
-                Ok(bytes) => {
-                    self.on_disk().await;
-                    ResponseBody::whole(bytes)
-                }
-                Err(stream) => ResponseBody::Stream(stream),
-            }
-        } else {
-            ResponseBody::Stream(Box::new(stream))
+        if events || self.shared.audit.settings().flush == Flush::Batch {
+            return Response::from_parts(parts, ResponseBody::Stream(Box::new(stream)));
+        }
+        let Ok(whole) = stream.whole().await else {
+            return self.refuse(Reason::BadBackendAnswer("the answer broke off".into()));
         };
-        Response::from_parts(parts, body)
+        match self.shared.audit.settle().await {
+            Ok(()) => Response::from_parts(parts, ResponseBody::whole(whole)),
+            Err(NotDurable) => self.unrecorded(),
+        }
     }
 
-    /// Waits until what was recorded so far is on disk, for those who asked for it.
-    async fn on_disk(&self) {
-        if self.shared.journal.before_answer() {
-            self.shared.journal.durable().await;
-        }
+    /// What was to be on disk first is not: the answer stays here.
+    fn unrecorded(&self) -> Response<ResponseBody> {
+        self.refuse(Reason::AuditUnavailable)
+    }
+
+    fn refuse(&self, reason: Reason) -> Response<ResponseBody> {
+        let sink = &self.shared.sink;
+        respond(early(Trail::open(sink.clone(), crate::request_id::next(sink.now())), reason), None)
     }
 }
 

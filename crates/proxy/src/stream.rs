@@ -21,6 +21,8 @@ use crate::upstream::ServerBody;
 /// How long answers may live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
+    /// From asking to the head of the answer.
+    pub answer: Duration,
     /// Without a byte from the server: for answers and for streams that answer a call. Streams that only
     /// listen may be silent.
     pub idle: Duration,
@@ -187,21 +189,20 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// Reads an answer to its end, so that it can wait for its record. One that has no known, modest size
-    /// is given back as it is.
+    /// Reads an answer to its end, so that it can wait for its record.
     ///
     /// # Errors
-    /// The stream itself.
-    pub async fn whole(mut self) -> Result<Bytes, Box<Self>> {
+    /// When it breaks off.
+    pub async fn whole(mut self) -> io::Result<Bytes> {
         use http_body_util::BodyExt;
-        const MODEST: u64 = 16 * 1024 * 1024;
-        if self.size_hint().upper().is_none_or(|size| size > MODEST) {
-            return Err(Box::new(self));
-        }
+        const LARGEST: usize = 64 * 1024 * 1024;
         let mut whole = bytes::BytesMut::new();
-        while let Some(Ok(frame)) = (&mut self).frame().await {
-            if let Ok(data) = frame.into_data() {
+        while let Some(frame) = (&mut self).frame().await {
+            if let Ok(data) = frame?.into_data() {
                 whole.extend_from_slice(&data);
+            }
+            if whole.len() > LARGEST {
+                return Err(io::Error::other("over 64 MiB: too much to hold back"));
             }
         }
         Ok(whole.freeze())

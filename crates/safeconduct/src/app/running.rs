@@ -1,0 +1,172 @@
+//! A running gateway: started, reloaded, drained.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use safeconduct_core::audit::Sink;
+use safeconduct_core::policy::Policy;
+use safeconduct_identity::acquire::{CredentialLimits, CredentialStore};
+use safeconduct_identity::cache::CacheLimits;
+use safeconduct_identity::clock::SystemClock;
+use safeconduct_proxy::listener::{Listen, Listening, listen};
+use safeconduct_proxy::service::Shared;
+use safeconduct_proxy::sink::FileSink;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::assemble::{Before, House, assemble};
+use super::eyes::{self, Eyes};
+use super::issuers::Issuers;
+use super::{Failed, tls};
+use crate::config::Plan;
+
+/// A gateway at work.
+pub struct Running {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// The address of health, metrics and status.
+    pub admin: Option<SocketAddr>,
+    pub(super) inner: Arc<Inner>,
+    drain: watch::Sender<bool>,
+    listening: Option<Listening>,
+    runtime: Option<Runtime>,
+}
+
+/// What reload and status work on.
+pub(super) struct Inner {
+    pub(super) house: House,
+    pub(super) shared: Arc<Shared>,
+    tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
+    upstream_tls: Arc<ArcSwap<rustls::ClientConfig>>,
+    pub(super) plan: Mutex<Arc<Plan>>,
+    pub(super) eyes: Eyes,
+}
+
+/// Starts the gateway of a plan.
+///
+/// # Errors
+/// What cannot be opened, bound or read.
+pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(4)
+        .thread_name("background")
+        .thread_stack_size(1024 * 1024)
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::of("runtime", error))?;
+    let _entered = runtime.enter();
+    let eyes = Eyes::open(&plan, runtime.handle())?;
+    let house = house(&plan, runtime.handle())?;
+    let gateway = assemble(&house, &plan, policy, None)?;
+    let (drain, drained) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        gateway: ArcSwap::from_pointee(gateway),
+        audit: eyes.audit.clone(),
+        sink: eyes.sink.clone() as Arc<dyn Sink>,
+        drain: drained,
+    });
+    let server_tls = plan.tls.as_ref().map(tls::server).transpose()?;
+    let server_tls = Arc::new(ArcSwapOption::from(server_tls));
+    let upstream_tls = Arc::new(ArcSwap::from(tls::upstream(&plan)?));
+    let listening = listen(
+        Listen {
+            address: plan.listen,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            tls: server_tls.clone(),
+            upstream_tls: upstream_tls.clone(),
+            connect: plan.timeouts.connect,
+            head: plan.timeouts.head,
+            connections: plan.limits.connections as usize,
+            grace: plan.timeouts.drain,
+        },
+        &shared,
+    )
+    .map_err(|error| Failed::of(format!("listen {}", plan.listen), error))?;
+    let admin_address = plan.admin;
+    let address = listening.address;
+    let inner = Arc::new(Inner { house, shared, tls: server_tls, upstream_tls, plan: Mutex::new(Arc::new(plan)), eyes });
+    let admin = match admin_address {
+        Some(admin) => Some(eyes::serve_admin(&inner, admin, &listening, runtime.handle())?),
+        None => None,
+    };
+    drop(_entered);
+    Ok(Running { address, admin, inner, drain, listening: Some(listening), runtime: Some(runtime) })
+}
+
+fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed> {
+    let limits = CredentialLimits {
+        cache: CacheLimits { entries: plan.limits.credentials as usize, ..CacheLimits::default() },
+        wait: plan.timeouts.token_endpoint + Duration::from_secs(5),
+        ..CredentialLimits::default()
+    };
+    let clock = Arc::new(SystemClock::new());
+    let store = CredentialStore::new(limits, clock.clone(), runtime.clone())
+        .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
+    let mut session_key = [0; 32];
+    aws_lc_rs::rand::fill(&mut session_key).map_err(|_| Failed::of("random numbers", "the system gives none"))?;
+    Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock, runtime.clone()), session_key })
+}
+
+impl Running {
+    /// Puts another plan to work. Calls and streams in flight go on under theirs.
+    ///
+    /// # Errors
+    /// What the plan names and cannot be had; then the old plan stays.
+    pub fn reload(&self, plan: Plan, policy: Policy) -> Result<(), Failed> {
+        self.inner.reload(plan, policy)
+    }
+
+    /// Watches the configuration file, and everything that it names, for changes.
+    pub fn watch(&self, config: PathBuf) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(super::reload::watch(self.inner.clone(), config));
+        }
+    }
+
+    /// Reads the configuration file again, and opens the audit log anew (SIGHUP).
+    pub fn hang_up(&self, config: &std::path::Path) {
+        self.inner.eyes.audit.reopen();
+        super::reload::reread(&self.inner, config);
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &Arc<FileSink> {
+        &self.inner.eyes.audit
+    }
+
+    /// Ends: new calls are refused, calls in flight end in the plan's `timeouts.drain`, the audit log is written
+    /// to its end. Blocks.
+    pub fn stop(mut self) {
+        let _ = self.drain.send(true);
+        if let Some(listening) = self.listening.take() {
+            listening.join();
+        }
+        self.inner.eyes.close(Duration::from_secs(5));
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn reload(&self, plan: Plan, policy: Policy) -> Result<(), Failed> {
+        let _entered = self.house.runtime.enter();
+        let before = self.plan();
+        let gateway = self.shared.gateway.load_full();
+        let next = assemble(&self.house, &plan, policy, Some(Before { plan: &before, gateway: &gateway }))?;
+        let tls = plan.tls.as_ref().map(tls::server).transpose()?;
+        self.upstream_tls.store(tls::upstream(&plan)?);
+        self.tls.store(tls);
+        self.shared.gateway.store(Arc::new(next));
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+        Ok(())
+    }
+}
