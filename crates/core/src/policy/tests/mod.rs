@@ -4,6 +4,7 @@ mod cache;
 mod entities;
 mod matrix;
 mod numbers;
+mod oracle;
 mod problems;
 mod rules;
 mod sight;
