@@ -111,3 +111,53 @@ pub static TABLE: &[Row] = &[
     row("tasks/update", Class::Use, false),
     row("tasks/cancel", Class::Use, false),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Class, Method, TABLE, method, names};
+
+    const SCHEMA: &str = include_str!("fixtures/methods.txt");
+    const UNCOVERED: &str = include_str!("fixtures/uncovered.txt");
+    /// How long the list of uncovered methods may be. Lower it when it shrinks.
+    const MOST_UNCOVERED: usize = 10;
+
+    fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+        text.lines().filter(|line| !line.starts_with('#'))
+    }
+
+    #[test]
+    fn every_method_of_the_schema_is_in_the_table_or_known_not_to_be() {
+        let last = |line: &'static str| line.rsplit(' ').next().unwrap();
+        let schema: BTreeSet<_> = lines(SCHEMA).map(last).collect();
+        let table: BTreeSet<_> = names().collect();
+        let missing: Vec<_> = schema.difference(&table).copied().collect();
+        assert_eq!(missing, lines(UNCOVERED).collect::<Vec<_>>());
+        assert!(missing.len() <= MOST_UNCOVERED);
+        let sent_by_clients =
+            |name: &&str| lines(SCHEMA).any(|line| line.ends_with(&format!(" client {name}")));
+        assert_eq!(missing.iter().find(|name| sent_by_clients(name)), None);
+    }
+
+    #[test]
+    fn the_table_names_nothing_twice_and_nothing_that_no_revision_has() {
+        let table: BTreeSet<_> = names().collect();
+        assert_eq!(table.len(), TABLE.len());
+        let invented: Vec<_> = table
+            .iter()
+            .filter(|name| !lines(SCHEMA).any(|line| line.ends_with(&format!(" {name}"))))
+            .collect();
+        assert_eq!(invented, [&"response", &"session/end", &"stream/open"]);
+    }
+
+    #[test]
+    fn only_the_life_of_a_connection_is_open_without_a_rule() {
+        let open: Vec<_> = TABLE.iter().filter(|row| row.class == Class::Life).map(|row| row.name).collect();
+        assert!(open.iter().all(|name| !name.starts_with("tools/") && !name.starts_with("prompts/")));
+        assert!(!open.contains(&"resources/subscribe") && !open.contains(&"completion/complete"));
+        assert_eq!(method("vendor/x").class(), Class::Use);
+        assert_eq!(method("vendor/x"), Method::Other("vendor/x".into()));
+        assert_eq!(method("Tools/call"), Method::Other("Tools/call".into()));
+    }
+}
