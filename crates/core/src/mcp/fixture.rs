@@ -1,5 +1,7 @@
 //! What the tests of this module share: a caller, a server, a head, a door, and a sink that keeps records.
 
+#![allow(clippy::unwrap_used, reason = "built only for tests and fuzzing, where a panic is the finding")]
+
 use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;

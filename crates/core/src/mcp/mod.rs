@@ -4,8 +4,10 @@ mod bounded;
 mod call;
 pub mod door;
 pub mod filter;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod json;
 pub mod methods;
 pub mod seal;
