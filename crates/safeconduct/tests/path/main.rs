@@ -1,0 +1,4 @@
+//! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
+
+mod exchange;
+mod world;

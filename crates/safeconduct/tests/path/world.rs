@@ -1,0 +1,253 @@
+//! The world of a test: an identity provider, an MCP server, and the real gateway between them, from a real
+//! configuration file, over real HTTP on loopback. The canary watches everything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use safeconduct::app::{self, Running};
+use safeconduct::config;
+use safeconduct_testkit::backend::Backend;
+use safeconduct_testkit::canary;
+use safeconduct_testkit::client::Client;
+use safeconduct_testkit::idp::{Idp, Rule, User};
+use safeconduct_testkit::log_watch::{self, Watched};
+use safeconduct_testkit::oauth;
+use safeconduct_testkit::server::{McpServer, Options};
+use serde_json::Value;
+
+/// What a caller's token must be for.
+pub(crate) const AUDIENCE: &str = "mcp-server";
+/// What the exchanged token is for.
+pub(crate) const BACKEND: &str = "backend-server";
+/// An hour.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Everyone in `support` may read, refund up to 500 and call a few harmless tools.
+pub(crate) const POLICIES: &str = r#"
+permit (principal in Group::"corp/support", action in Action::"read", resource in Server::"orders");
+permit (principal in Group::"corp/support", action == Action::"tools/call", resource in Server::"orders")
+unless { [Tool::"orders/refund", Tool::"orders/drop_table"].contains(resource) };
+@remedy("Ask finance to refund more than 500.")
+permit (principal in Group::"corp/support", action == Action::"tools/call", resource == Tool::"orders/refund")
+when { context.args.amount <= 500 };
+"#;
+
+/// What stands behind the gateway.
+pub(crate) enum Behind {
+    /// The real MCP server of the testkit.
+    Server(Options),
+    /// A backend that answers what the test tells it.
+    Scripted,
+}
+
+/// How the world is made.
+pub(crate) struct Plan {
+    pub(crate) behind: Behind,
+    /// Cedar text.
+    pub(crate) policies: String,
+    /// YAML of `servers.orders.credential`.
+    pub(crate) credential: String,
+    /// More lines at the top level of the file.
+    pub(crate) top: String,
+    /// More lines of `servers.orders`.
+    pub(crate) server: String,
+    /// More lines of `issuers.corp`.
+    pub(crate) issuer: String,
+    /// The `audit` line.
+    pub(crate) audit: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            behind: Behind::Server(Options::default()),
+            policies: POLICIES.into(),
+            credential: format!(
+                "[{{ exchange: {{ token_endpoint: \"@IDP@/token\", client: gateway, audience: {BACKEND}, scopes: [\"backend-api:read\"] }} }}]"
+            ),
+            top: String::new(),
+            server: String::new(),
+            issuer: String::new(),
+            audit: "{ file: \"@DIR@/audit.jsonl\", arguments: digest }".into(),
+        }
+    }
+}
+
+impl Plan {
+    /// A scripted backend.
+    pub(crate) fn scripted() -> Self {
+        Self { behind: Behind::Scripted, ..Self::default() }
+    }
+}
+
+/// The world, running.
+pub(crate) struct World {
+    pub(crate) idp: Idp,
+    server: Option<McpServer>,
+    backend: Option<Backend>,
+    pub(crate) gateway: Option<Running>,
+    pub(crate) base: String,
+    pub(crate) dir: PathBuf,
+    plan: Plan,
+    _watched: Watched,
+}
+
+impl World {
+    /// The usual one.
+    pub(crate) async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    /// As planned.
+    pub(crate) async fn with(plan: Plan) -> Self {
+        let watched = log_watch::watch();
+        let idp = Idp::start().await.unwrap();
+        idp.add_user(User::new("alice", &["support", "everyone"]));
+        idp.add_user(User::new("bob", &["everyone"]));
+        idp.add_user(User::new("carol", &["support"]));
+        let (client, secret) = oauth::Client::basic("gateway");
+        idp.add_client(client);
+        idp.allow(Rule::new("gateway", AUDIENCE, BACKEND).scope("backend-mcp:tools:call", "backend-api:read"));
+        let (mut server, mut backend) = (None, None);
+        let url = match &plan.behind {
+            Behind::Server(options) => {
+                let started = McpServer::start(options.clone()).await.unwrap();
+                let url = started.url();
+                server = Some(started);
+                url
+            }
+            Behind::Scripted => {
+                let started = Backend::start().await.unwrap();
+                let url = started.url();
+                backend = Some(started);
+                url
+            }
+        };
+        let dir = std::env::temp_dir().join(format!("safeconduct-test-{}", canary::random_hex()));
+        std::fs::create_dir_all(dir.join("policies")).unwrap();
+        std::fs::write(dir.join("secret"), &secret).unwrap();
+        std::fs::write(dir.join("policies/orders.cedar"), &plan.policies).unwrap();
+        let mut world =
+            Self { idp, server, backend, gateway: None, base: String::new(), dir, plan, _watched: watched };
+        // The public URL must be known before the port is: a port that was free a moment ago is taken.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        world.base = format!("http://127.0.0.1:{port}");
+        world.write_config(&url);
+        let (plan, policy) = world.read_config();
+        let running = tokio::task::spawn_blocking(move || app::start(plan, policy)).await.unwrap().unwrap();
+        world.gateway = Some(running);
+        world
+    }
+
+    fn write_config(&self, url: &str) {
+        let Plan { credential, top, server, issuer, audit, .. } = &self.plan;
+        let listen = self.base.trim_start_matches("http://");
+        let text = format!(
+            r#"
+listen: {listen}
+public_url: {base}
+issuers:
+  corp:
+    issuer: "@IDP@"
+    audience: [{AUDIENCE}]
+{issuer}
+clients:
+  gateway: {{ client_id: gateway, auth: client_secret_basic, client_secret: "file:@DIR@/secret" }}
+servers:
+  orders:
+    url: {url}
+    credential: {credential}
+{server}
+  other:
+    url: {url}
+    credential: none
+policy: "@DIR@/policies/"
+audit: {audit}
+{top}
+"#,
+            base = self.base,
+        );
+        let text = text.replace("@IDP@", self.idp.issuer()).replace("@DIR@", &self.dir.display().to_string());
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    fn read_config(&self) -> (config::Plan, safeconduct_core::policy::Policy) {
+        let mut loaded = config::load(&self.config());
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.report.plain()));
+        let policy = config::compile(&plan, &mut loaded.report);
+        (plan, policy.unwrap_or_else(|| panic!("{}", loaded.report.plain())))
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.join("safeconduct.yaml")
+    }
+
+    /// The gateway's endpoint for the server `orders`.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/orders/mcp", self.base)
+    }
+
+    /// The MCP server.
+    pub(crate) fn server(&self) -> &McpServer {
+        self.server.as_ref().unwrap()
+    }
+
+    /// The scripted backend.
+    pub(crate) fn backend(&self) -> &Backend {
+        self.backend.as_ref().unwrap()
+    }
+
+    /// A good token of this user.
+    pub(crate) fn token(&self, user: &str) -> String {
+        self.idp.mint(user, AUDIENCE, "backend-mcp:tools:call", HOUR)
+    }
+
+    /// A legacy client with a session, logged in as this user.
+    pub(crate) async fn legacy(&self, user: &str) -> Client {
+        let client = Client::legacy(&self.url()).bearer(&self.token(user));
+        let hello = client.connect().await.unwrap();
+        assert_eq!(hello.status, 200, "{}", hello.text());
+        client
+    }
+
+    /// A modern client, logged in as this user.
+    pub(crate) fn modern(&self, user: &str) -> Client {
+        Client::modern(&self.url()).bearer(&self.token(user))
+    }
+
+    /// Stops the gateway and gives the audit lines. No secret may stand in them.
+    pub(crate) async fn audit(&mut self) -> Vec<Value> {
+        if let Some(gateway) = self.gateway.take() {
+            tokio::task::spawn_blocking(move || gateway.stop()).await.unwrap();
+        }
+        let text = std::fs::read_to_string(self.dir.join("audit.jsonl")).unwrap_or_default();
+        canary::assert_clean("audit log", text.as_bytes());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The audit lines by method, after stopping.
+    pub(crate) async fn audit_of(&mut self, method: &str) -> Vec<Value> {
+        self.audit().await.into_iter().filter(|line| line["method"] == method).collect()
+    }
+
+    /// How often each outcome stands in the audit log, after stopping.
+    pub(crate) async fn outcomes(&mut self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for line in self.audit().await {
+            *counts.entry(line["outcome"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            // Stopping blocks; a test's runtime must not.
+            let _ = std::thread::spawn(move || gateway.stop()).join();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
