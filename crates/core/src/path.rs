@@ -459,7 +459,7 @@ pub struct Release {
 
 impl Release {
     /// What they may see: lists filtered by the same decision, sessions sealed, foreign headers ended.
-    pub fn release<B>(&self, reply: Reply<B>, now: Timestamp) -> Released<B> {
+    pub fn release<B: http_body::Body<Data = Bytes>>(&self, reply: Reply<B>, now: Timestamp) -> Released<B> {
         let Reply { outbound, head, body } = reply;
         let Admitted { server, head: asked, call, principal, source_ip, trail, .. } = outbound.authorized.admitted;
         let (caller, era) = (principal.clone(), call.era);

@@ -1,6 +1,7 @@
 //! Looks at messages of a reply: filters, seals, and learns.
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::sse::{self, Look};
 use super::{Sight, items};
@@ -38,6 +39,8 @@ pub(super) struct Eyes {
     pub(super) sight: Sight,
     pub(super) call: Call,
     pub(super) work: Work,
+    /// The server's own session id: as its reply gave it, or as the call had it.
+    pub(super) session: Option<HeaderValue>,
 }
 
 impl Look for Eyes {
@@ -93,7 +96,7 @@ impl Eyes {
     fn learn_request(&self, message: Value<'_>) {
         let Sight { door, principal, server, .. } = &self.sight;
         if let Some(id) = message.member("id").and_then(canonical_id).filter(|_| self.learns()) {
-            door.note_request(&id, self.call.session.as_ref(), principal, server);
+            door.note_request(&id, self.session.as_ref(), principal, server);
         }
     }
 

@@ -13,7 +13,7 @@ const PASSED: [HeaderName; 5] = [
     header::ALLOW,
     HeaderName::from_static("mcp-protocol-version"),
 ];
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The kind of a reply's body.

@@ -77,7 +77,7 @@ enum Way {
     Stream(Events),
 }
 
-pub(crate) fn filtered<B>(
+pub(crate) fn filtered<B: Body<Data = Bytes>>(
     sight: Sight,
     asked: &Head,
     call: Call,
@@ -88,7 +88,8 @@ pub(crate) fn filtered<B>(
     let (mut response, ()) = head::released(&sight, asked, &call, &came).into_parts();
     let work = Work::of(&call, &sight);
     let limits = sight.door.limits();
-    let eyes = Eyes { sight, call, work };
+    let session = came.headers.get(head::SESSION).or(call.session.as_ref()).cloned();
+    let eyes = Eyes { sight, call, work, session };
     let way = match Media::of(&came.headers) {
         Media::Events => {
             let grip = match work {
@@ -113,7 +114,11 @@ pub(crate) fn filtered<B>(
         broken: None,
         done: false,
     };
-    if head::is_encoded(&came.headers) {
+    if filtered.body.as_ref().is_some_and(Body::is_end_stream) {
+        // A body that has nothing in it may never be asked for its end.
+        filtered.ended();
+        filtered.close_if_given();
+    } else if head::is_encoded(&came.headers) {
         filtered.refuse("an encoded body");
     }
     if matches!(filtered.way, Way::Whole(_)) && Media::of(&came.headers) == Media::Other {
@@ -228,9 +233,23 @@ impl<B> Filtered<B> {
         }
     }
 
+    /// Closes the trail with the last bytes: whoever sends them may not ask for more, once it has as many as
+    /// were announced.
+    fn close_if_given(&mut self) {
+        if self.body.is_none() && self.out.is_empty() && (self.broken.is_none() || self.is_replaced()) {
+            self.close();
+        }
+    }
+
+    /// An error was put in the place of what may not pass: that is a proper end, all else is reset.
+    fn is_replaced(&self) -> bool {
+        matches!(self.broken, Some(Broken::Unreleasable(_))) && self.eyes.call.id().is_some()
+    }
+
     /// Nothing more will be sent: closes the trail.
     fn close(&mut self) -> Option<Broken> {
         self.done = true;
+        let replaced = self.is_replaced();
         let trail = self.trail.take();
         let Some(broken) = self.broken.take() else {
             if let Some(trail) = trail {
@@ -245,8 +264,6 @@ impl<B> Filtered<B> {
             };
             trail.refused(&Reason::BadBackendAnswer("".into()), wrong, self.sent);
         }
-        // Where an error was put in the answer's place, that is a proper end. All else is reset.
-        let replaced = matches!(broken, Broken::Unreleasable(_)) && self.eyes.call.id().is_some();
         if replaced { None } else { Some(broken) }
     }
 }
@@ -267,10 +284,11 @@ where
         loop {
             if let Some(data) = this.out.pop_front() {
                 this.sent += data.len() as u64;
+                this.close_if_given();
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             let Some(body) = this.body.as_mut() else {
-                return Poll::Ready(this.close().map(Err));
+                return Poll::Ready(if this.done { None } else { this.close().map(Err) });
             };
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
@@ -279,6 +297,9 @@ where
                         && !data.is_empty()
                     {
                         this.take(data);
+                    }
+                    if this.body.as_ref().is_some_and(Body::is_end_stream) {
+                        this.ended();
                     }
                 }
                 Some(Err(error)) => {
@@ -297,6 +318,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match (&self.way, &self.body) {
+            _ if self.done => SizeHint::with_exact(0),
             (Way::Pass, Some(body)) if self.out.is_empty() => body.size_hint(),
             _ => SizeHint::default(),
         }

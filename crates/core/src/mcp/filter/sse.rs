@@ -68,11 +68,23 @@ impl Events {
         if self.grip != Grip::Hold {
             self.out.push_back(chunk.clone());
         }
+        self.late_lf(&mut chunk);
         while let Some(end) = self.event_end(&chunk) {
             let event = self.joined(chunk.split_to(end));
             self.complete(event, look)?;
         }
         self.keep(&chunk)
+    }
+
+    /// An LF whose CR ended the event before: it is not of the next one, and passes.
+    fn late_lf(&mut self, chunk: &mut Bytes) {
+        if self.after_cr && self.pending.is_empty() && !self.open && chunk.first() == Some(&b'\n') {
+            self.after_cr = false;
+            let late = chunk.split_to(1);
+            if self.grip == Grip::Hold {
+                self.out.push_back(late);
+            }
+        }
     }
 
     /// The stream ended. What is pending was no event to a strict reader; a lax one might read it, so it is

@@ -32,6 +32,8 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(policy(RULES)))
 struct Chunks {
     chunks: VecDeque<Result<Bytes, &'static str>>,
     ends: bool,
+    /// It says of itself that it has ended, as one of a known length does.
+    knows: bool,
 }
 
 impl Body for Chunks {
@@ -47,6 +49,10 @@ impl Body for Chunks {
             None if self.ends => Poll::Ready(None),
             None => Poll::Pending,
         }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows && self.ends && self.chunks.is_empty()
     }
 }
 
@@ -105,7 +111,7 @@ impl Stage {
 
 fn response(media: &str, chunks: &[&str]) -> Response<Chunks> {
     let chunks = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk.as_bytes()))).collect();
-    let mut response = Response::new(Chunks { chunks, ends: true });
+    let mut response = Response::new(Chunks { chunks, ends: true, knows: false });
     if !media.is_empty() {
         response.headers_mut().insert("content-type", HeaderValue::from_str(media).unwrap());
     }
@@ -518,6 +524,24 @@ fn an_answer_that_is_dropped_is_recorded_as_abandoned_once() {
     assert_eq!(stage.records.kept(), [(Outcome::Abandoned, None, 0)]);
     assert_eq!(read(body).0, "}");
     assert_eq!(stage.records.kept().len(), 1);
+}
+
+/// Row: T2
+#[test]
+fn a_body_of_known_length_is_recorded_with_its_last_byte_and_not_asked_again() {
+    for (chunks, sent) in [(&["{", "}"][..], 2), (&[][..], 0)] {
+        let stage = Stage::new(server("orders"));
+        let call = stage.call(&legacy(Verb::Post), &list("ping"));
+        let mut came = response(JSON, chunks);
+        came.body_mut().knows = true;
+        let mut body = stage.reply(&legacy(Verb::Post), call, came).into_body();
+        for _ in chunks {
+            assert!(!body.is_end_stream() && matches!(frame(&mut body), Poll::Ready(Some(Ok(_)))));
+        }
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(stage.records.kept(), [(Outcome::Answered, None, sent)]);
+    }
 }
 
 #[test]
