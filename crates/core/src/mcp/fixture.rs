@@ -53,6 +53,7 @@ pub(crate) fn server(name: &str) -> Server {
 }
 
 /// A server that every caller reaches with the same credential.
+#[cfg(test)]
 pub(crate) fn shared(name: &str) -> Server {
     Server { shared_credential: true, ..server(name) }
 }
@@ -105,6 +106,7 @@ impl Records {
         Trail::open(self.clone(), [b'0'; 26])
     }
 
+    #[cfg(test)]
     pub(crate) fn kept(&self) -> Vec<Kept> {
         self.0.lock().unwrap().clone()
     }

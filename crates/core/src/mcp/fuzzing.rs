@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn the_seeds_of_the_fuzz_targets_hold() {
-        let targets: [(&str, fn(&[u8])); 3] =
+        type Check = fn(&[u8]);
+        let targets: [(&str, Check); 3] =
             [("json", super::json), ("door", super::message), ("sse", super::events)];
         for (target, check) in targets {
             let seeds = seeds(target);

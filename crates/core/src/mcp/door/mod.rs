@@ -1,5 +1,6 @@
 //! From bytes to a [`Call`], once and without ambiguity.
 
+mod belongings;
 mod envelope;
 mod era;
 mod mirror;
@@ -12,12 +13,11 @@ mod tests;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::bounded::Bounded;
-use super::json::{self, Edit, Object, edited};
+use super::json::{self, Object, edited};
 use super::methods::{self, Method};
-use super::seal::{KeyRefused, Purpose, Seal};
+use super::seal::{KeyRefused, Seal};
 use super::{Call, Era, Head, Kind, Target, Verb};
 use crate::caller::Principal;
 use crate::refusal::Reason;
@@ -25,7 +25,6 @@ use crate::server::Server;
 use envelope::Envelope;
 pub(crate) use envelope::canonical_id;
 pub use era::{LEGACY_VERSIONS, MODERN_VERSIONS};
-use target::Named;
 pub(crate) use target::subscribed_elements;
 
 /// A message that was not admitted, with what could be read of it.
@@ -192,122 +191,6 @@ impl Door {
             traceparent: envelope.traceparent(),
         })
     }
-
-    /// The server's own session id. The modern era has no sessions: a header is ignored (2026-07-28).
-    fn session(
-        &self,
-        head: &Head,
-        era: Era,
-        who: &Principal,
-        at: &Server,
-    ) -> Result<Option<HeaderValue>, Reason> {
-        let Some(sealed) = head.session.as_ref().filter(|_| era == Era::Legacy) else { return Ok(None) };
-        self.seal
-            .open(Purpose::Session, who, at, sealed.as_bytes())
-            .and_then(|id| HeaderValue::from_bytes(&id).ok())
-            .map(Some)
-            .ok_or(Reason::UnknownSession)
-    }
-
-    /// Seals the session id that a server gave to this caller.
-    pub(crate) fn sealed_session(
-        &self,
-        id: &HeaderValue,
-        who: &Principal,
-        at: &Server,
-    ) -> Option<HeaderValue> {
-        let sealed = self.seal.seal(Purpose::Session, who, at, id.as_bytes())?;
-        HeaderValue::try_from(sealed).ok()
-    }
-
-    /// Seals the `requestState` (as written between its quotes) that a server gave to this caller.
-    pub(crate) fn sealed_state(
-        &self,
-        call: &Call,
-        raw: &str,
-        who: &Principal,
-        at: &Server,
-    ) -> Option<String> {
-        let purpose = Purpose::State(call.method.name(), call.target.name().unwrap_or_default());
-        self.seal.seal(purpose, who, at, raw.as_bytes())
-    }
-
-    /// Where the server cannot tell callers apart, the state that it gave is opened only for the caller it was
-    /// given to, for the method and target that it was given on. Elsewhere it passes as it is.
-    fn opened_state(
-        &self,
-        envelope: &Envelope<'_>,
-        era: Era,
-        named: &Named,
-        who: &Principal,
-        at: &Server,
-    ) -> Result<Option<Edit>, Reason> {
-        if era == Era::Legacy || !at.shared_credential {
-            return Ok(None);
-        }
-        let Some(state) = envelope.param("requestState") else {
-            return Ok(None);
-        };
-        let purpose = Purpose::State(envelope.method.name(), named.target.name().unwrap_or_default());
-        let raw = state
-            .string()
-            .and_then(|sealed| self.seal.open(purpose, who, at, sealed.as_bytes()))
-            .ok_or(Reason::ForeignState("requestState"))?;
-        Ok(Some(Edit::new(state.range(), [b"\"", &raw[..], b"\""].concat())))
-    }
-
-    /// Notes that the server sent the request with this id (its canonical text) to this caller.
-    pub(crate) fn note_request(&self, id: &str, session: Option<&HeaderValue>, who: &Principal, at: &Server) {
-        self.asked.note(stream(session, who, at), id);
-    }
-
-    /// A response must answer a request that the server sent to this caller, on this session if there is one.
-    fn check_response(
-        &self,
-        envelope: &Envelope<'_>,
-        session: Option<&HeaderValue>,
-        who: &Principal,
-        at: &Server,
-    ) -> Result<(), Reason> {
-        match &envelope.answers {
-            Some(id) if !self.asked.knows(stream(session, who, at), &**id) => Err(Reason::UnexpectedResponse),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes that the task was made for this caller.
-    pub(crate) fn note_task(&self, task: &str, who: &Principal, at: &Server) {
-        self.tasks.note(owner(who, at), task);
-    }
-
-    /// Whether the task may be this caller's: always, where the server can tell callers apart itself.
-    pub(crate) fn owns_task(&self, task: &str, who: &Principal, at: &Server) -> bool {
-        !at.shared_credential || self.tasks.knows(owner(who, at), task)
-    }
-
-    fn check_tasks(&self, named: &Named, who: &Principal, at: &Server) -> Result<(), Reason> {
-        let all = std::iter::once(&named.target).chain(&named.items);
-        for target in all {
-            if let Target::Task(task) = target
-                && !self.owns_task(task, who, at)
-            {
-                return Err(Reason::ForeignState("task"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn stream<'a>(
-    session: Option<&'a HeaderValue>,
-    who: &'a Principal,
-    at: &'a Server,
-) -> impl std::hash::Hash + use<'a> {
-    (session.map(HeaderValue::as_bytes), owner(who, at))
-}
-
-fn owner<'a>(who: &'a Principal, at: &'a Server) -> (&'a str, &'a str, &'a str) {
-    (&at.name, &who.issuer_url, &who.subject)
 }
 
 impl Method {

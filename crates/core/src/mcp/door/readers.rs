@@ -126,24 +126,60 @@ impl Reader {
 fn messages() -> impl Strategy<Value = String> {
     let name = |names: &'static [&'static str]| prop::sample::select(names);
     let value = prop_oneof![
-        name(&["1", "\"a\"", "null", "{}", "[]", "true", "1.5", "\"2.0\"", "\"tools/call\"", "\"ping\"", "\"x\\u0041\""])
-            .prop_map(str::to_owned),
+        name(&[
+            "1",
+            "\"a\"",
+            "null",
+            "{}",
+            "[]",
+            "true",
+            "1.5",
+            "\"2.0\"",
+            "\"tools/call\"",
+            "\"ping\"",
+            "\"x\\u0041\""
+        ])
+        .prop_map(str::to_owned),
         any::<u32>().prop_map(|number| number.to_string()),
     ];
     let inner = (
         name(&[
-            "name", "Name", "n\\u0061me", "uri", "URI", "arguments", "argument\u{17f}", "_meta", "_Meta", "tas\u{212a}Id",
-            "taskId", "ref", "x", "X",
+            "name",
+            "Name",
+            "n\\u0061me",
+            "uri",
+            "URI",
+            "arguments",
+            "argument\u{17f}",
+            "_meta",
+            "_Meta",
+            "tas\u{212a}Id",
+            "taskId",
+            "ref",
+            "x",
+            "X",
         ]),
         value.clone(),
     );
     let object = |members: Vec<(&'static str, String)>| {
-        let members: Vec<_> = members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let members: Vec<_> =
+            members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         format!("{{{}}}", members.join(","))
     };
     let params = prop::collection::vec(inner, 0..5).prop_map(object);
     let outer = (
-        name(&["id", "ID", "method", "Method", "\\u006dethod", "params", "Param\u{17f}", "param\u{17f}", "result", "extra"]),
+        name(&[
+            "id",
+            "ID",
+            "method",
+            "Method",
+            "\\u006dethod",
+            "params",
+            "Param\u{17f}",
+            "param\u{17f}",
+            "result",
+            "extra",
+        ]),
         prop_oneof![value, params.clone()],
     );
     (params, prop::collection::vec(outer, 0..2), any::<prop::sample::Index>(), any::<bool>()).prop_map(
@@ -197,7 +233,9 @@ proptest! {
 
 #[test]
 fn the_property_is_not_empty() {
-    assert!(admitted(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","x":1}}"#).is_some());
+    assert!(
+        admitted(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","x":1}}"#).is_some()
+    );
     let tree: Tree = serde_json::from_str(r#"{"method":"a","Method":"b"}"#).unwrap();
     assert_ne!(Reader::Last.call(&tree), Reader::Folding.call(&tree));
     let tree: Tree = serde_json::from_str(r#"{"method":"a","method":"b"}"#).unwrap();

@@ -3,6 +3,7 @@
 mod eyes;
 mod head;
 mod items;
+mod own;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -144,7 +145,7 @@ impl<B> Filtered<B> {
     /// this (of `subscriptions/listen`: 2026-07-28 basic/patterns/subscriptions), to be sent as the last bytes if
     /// [`Self::between_events`].
     pub fn finish(mut self) -> Option<Bytes> {
-        let last = closing_event(&self.eyes.call).filter(|_| self.between_events());
+        let last = own::closing_event(&self.eyes.call).filter(|_| self.between_events());
         self.sent += last.as_ref().map_or(0, |last| last.len() as u64);
         self.close();
         last
@@ -161,23 +162,15 @@ impl<B> Filtered<B> {
         let whole = !self.is_stream();
         match self.error_answer() {
             Some(error) if whole => self.out.push_back(error),
-            Some(error) => self.out.push_back(event_of(&error)),
+            Some(error) => self.out.push_back(own::event_of(&error)),
             None => {}
         }
         self.broken = Some(Broken::Unreleasable(wrong));
     }
 
     fn error_answer(&self) -> Option<Bytes> {
-        let id = self.eyes.call.id()?;
         let request = self.trail.as_ref().map_or([b'0'; 26], Trail::id);
-        let request = String::from_utf8_lossy(&request);
-        let code = Reason::BadBackendAnswer("".into()).code();
-        // -32603: JSON-RPC internal error.
-        let error = format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":-32603,\"message\":\"The MCP server's answer \
-             could not be released.\",\"data\":{{\"code\":\"{code}\",\"request_id\":\"{request}\"}}}}}}"
-        );
-        Some(error.into())
+        self.eyes.call.id().map(|id| own::unreleasable(id, &request))
     }
 
     /// Takes the next data of the server.
@@ -224,6 +217,15 @@ impl<B> Filtered<B> {
         self.drain();
         if let Err(wrong) = ended {
             self.refuse(wrong);
+        }
+    }
+
+    /// The server's stream broke. Nothing of an answer that is read whole was sent: it becomes an error.
+    fn broke(&mut self, error: Box<dyn Error + Send + Sync>) {
+        if matches!(self.way, Way::Whole(_)) && self.eyes.call.id().is_some() {
+            self.refuse("the answer broke off");
+        } else {
+            self.broken = Some(Broken::Upstream(error));
         }
     }
 
@@ -323,29 +325,4 @@ where
             _ => SizeHint::default(),
         }
     }
-}
-
-impl<B> Filtered<B> {
-    /// The server's stream broke. Nothing of an answer that is read whole was sent: it becomes an error.
-    fn broke(&mut self, error: Box<dyn Error + Send + Sync>) {
-        if matches!(self.way, Way::Whole(_)) && self.eyes.call.id().is_some() {
-            self.refuse("the answer broke off");
-        } else {
-            self.broken = Some(Broken::Upstream(error));
-        }
-    }
-}
-
-/// The event with which a stream that the gateway ends is completed; None where the protocol has none.
-fn closing_event(call: &Call) -> Option<Bytes> {
-    let id = call.id().filter(|_| call.era == Era::Modern && call.method.name() == "subscriptions/listen")?;
-    let result = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"_meta\":\
-         {{\"io.modelcontextprotocol/subscriptionId\":{id}}}}}}}"
-    );
-    Some(event_of(result.as_bytes()))
-}
-
-fn event_of(message: &[u8]) -> Bytes {
-    [b"event: message\ndata: ", message, b"\n\n"].concat().into()
 }

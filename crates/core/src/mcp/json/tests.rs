@@ -9,8 +9,20 @@ fn is_read(text: &str) -> bool {
 #[test]
 fn sound_texts_are_read() {
     for text in [
-        "0", "-0", "-12.5e-3", "1E+2", "true", "null", "\"\"", " [ ] ", "{}", "\t{\"a\":\r\n[1,{}]}",
-        r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#, "12345678901234567890123", "1e308", "\"\u{7f}\u{10ffff}\"",
+        "0",
+        "-0",
+        "-12.5e-3",
+        "1E+2",
+        "true",
+        "null",
+        "\"\"",
+        " [ ] ",
+        "{}",
+        "\t{\"a\":\r\n[1,{}]}",
+        r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#,
+        "12345678901234567890123",
+        "1e308",
+        "\"\u{7f}\u{10ffff}\"",
         r#"{"a":{"a":1},"b":[{"a":1},{"a":1}]}"#,
     ] {
         assert!(is_read(text), "{text}");
@@ -21,10 +33,52 @@ fn sound_texts_are_read() {
 #[test]
 fn what_is_not_one_sound_text_is_not_read() {
     for text in [
-        "", " ", "\u{feff}{}", "{}{}", "{} x", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\" 1}", "[1 2]",
-        "01", "-", "1.", ".5", "1e", "+1", "0x1", "NaN", "Infinity", "tru", "nul", "truely", "\"\\x\"", "\"\\u12g4\"",
-        "\"\\u+123\"", "\"\n\"", "\"\u{0}\"", "\"", "\"\\\"", "[", "{", "{\"a\"", "{\"a\":", "]", "// x\n1", "/**/1",
-        "\"\\ud800\"", "\"\\ud800x\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "1e309", "-1e400", "\u{b}1", "\u{a0}1",
+        "",
+        " ",
+        "\u{feff}{}",
+        "{}{}",
+        "{} x",
+        "[1,]",
+        "[,1]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\" 1}",
+        "[1 2]",
+        "01",
+        "-",
+        "1.",
+        ".5",
+        "1e",
+        "+1",
+        "0x1",
+        "NaN",
+        "Infinity",
+        "tru",
+        "nul",
+        "truely",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u+123\"",
+        "\"\n\"",
+        "\"\u{0}\"",
+        "\"",
+        "\"\\\"",
+        "[",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "]",
+        "// x\n1",
+        "/**/1",
+        "\"\\ud800\"",
+        "\"\\ud800x\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\ud800\"",
+        "1e309",
+        "-1e400",
+        "\u{b}1",
+        "\u{a0}1",
     ] {
         assert!(!is_read(text), "{text}");
     }
@@ -92,7 +146,8 @@ fn cuts_leave_the_right_commas() {
         ([true, false, true, false], "[1, 3]"),
     ] {
         let value = checked(&text).unwrap();
-        let parts: Vec<_> = value.elements().zip(kept).map(|(element, kept)| (element.range(), kept)).collect();
+        let parts: Vec<_> =
+            value.elements().zip(kept).map(|(element, kept)| (element.range(), kept)).collect();
         assert_eq!(edited(&text, cuts(&parts)), leaves);
     }
     let edits = vec![Edit::new(1..2, *b"one"), Edit::new(0..0, *b"x")];
@@ -111,7 +166,8 @@ fn same(ours: Value<'_>, theirs: &serde_json::Value) -> bool {
             theirs.as_f64().is_some_and(|theirs| (number - theirs).abs() <= number.abs() * 1e-15)
         }
         (Kind::Array, Tree::Array(theirs)) => {
-            ours.elements().count() == theirs.len() && ours.elements().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
+            ours.elements().count() == theirs.len()
+                && ours.elements().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
         }
         (Kind::Object, Tree::Object(theirs)) => {
             ours.members().count() == theirs.len()
@@ -142,7 +198,11 @@ fn trees() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
         any::<i64>().prop_map(Into::into),
-        any::<f64>().prop_map(|number| serde_json::Value::from(if number.abs() > 1e300 { 0.5 } else { number })),
+        any::<f64>().prop_map(|number| serde_json::Value::from(if number.abs() > 1e300 {
+            0.5
+        } else {
+            number
+        })),
         any::<String>().prop_map(Into::into),
     ];
     leaf.prop_recursive(5, 64, 8, |inner| {
