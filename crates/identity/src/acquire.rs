@@ -9,10 +9,12 @@ mod counters;
 mod fixed;
 mod flight;
 mod store;
+mod walk;
 
 pub use chain::CredentialPlan;
 pub use counters::{CounterSnapshot, StepFailures};
 pub use store::{CredentialLimits, CredentialStatus, CredentialStore};
+pub use walk::{Walk, Walked};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -69,11 +69,9 @@ impl Chain {
     }
 
     pub(super) fn descriptions(&self) -> Vec<Description> {
-        let described = |(leg, label): (&Leg, &Box<str>)| Description {
-            step: label.clone(),
-            ..leg.provider.description()
-        };
-        self.legs.iter().zip(&*self.steps).map(described).collect()
+        let described =
+            |(leg, label): (&Leg, Box<str>)| Description { step: label, ..leg.provider.description() };
+        self.legs.iter().zip(self.steps.iter().cloned()).map(described).collect()
     }
 
     /// The place of the last step's answer.

@@ -40,6 +40,9 @@ struct Flight {
 
 type Failed = Arc<Failure>;
 
+/// An earlier step's answer, and whether it was kept. Boxed, because it may ask for the one before it.
+type Asking<'a> = Pin<Box<dyn Future<Output = Result<(Arc<Secret>, bool), Failed>> + Send + 'a>>;
+
 impl Flight {
     /// Asks for a step's answer, with the answer of the step before it.
     async fn fetch(&self, index: usize) -> Result<Granted, Failed> {
@@ -63,10 +66,7 @@ impl Flight {
     }
 
     /// The answer of an earlier step, and whether it was already there.
-    fn subject(
-        &self,
-        index: usize,
-    ) -> Pin<Box<dyn Future<Output = Result<(Arc<Secret>, bool), Failed>> + Send + '_>> {
+    fn subject(&self, index: usize) -> Asking<'_> {
         Box::pin(async move {
             let caller = self.warrant.principal();
             let failed = |error: ExchangeError| self.failure(index, error);

@@ -71,7 +71,7 @@ impl Fields {
 /// What an entry is found under: 128 bits of an HMAC-SHA-256 whose key no one outside the process knows, so
 /// that no collision can be prepared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key([u8; 16]);
+pub(crate) struct Key([u8; 16]);
 
 impl Hash for Key {
     /// The key is a hash already; its first half is as good as another one.
@@ -102,14 +102,14 @@ impl Hasher for KeyHasher {
 }
 
 /// Makes keys; its own key is drawn at start and never leaves.
-pub struct Keys(hmac::Key);
+pub(crate) struct Keys(hmac::Key);
 
 impl Keys {
     /// With a fresh random key.
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub(crate) fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut secret = zeroize::Zeroizing::new([0; 32]);
         rand::fill(&mut *secret)?;
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &*secret)))
@@ -117,7 +117,7 @@ impl Keys {
 
     /// The key of a step's answer for one caller: the digest of the configuration of this step and of all before
     /// it, who the caller is, and what templates made of that.
-    pub fn key(&self, plan: &[u8; 32], caller: Fingerprint, inputs: &Fields) -> Key {
+    pub(crate) fn key(&self, plan: &[u8; 32], caller: Fingerprint, inputs: &Fields) -> Key {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(plan);
         context.update(&caller.0);

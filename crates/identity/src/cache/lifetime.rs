@@ -11,28 +11,28 @@ const MOST_MARGIN: Duration = Duration::from_secs(60);
 
 /// What bounds a credential's time here.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// The credential's own end.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The end of the caller's token that it was bought with: access must not outlive the session.
-    pub caller_expires: Timestamp,
+    pub(crate) caller_expires: Timestamp,
     /// The configured maximum.
-    pub longest: Duration,
+    pub(crate) longest: Duration,
 }
 
 /// Times from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime {
+pub(crate) struct Lifetime {
     /// How long it is handed out.
-    pub kept: Duration,
+    pub(crate) kept: Duration,
     /// After which a use of it fetches the next one, in the background.
-    pub fresh: Duration,
+    pub(crate) fresh: Duration,
 }
 
 impl Bounds {
     /// The lifetime, or None when what is left is within the margin: then it is used once and not kept.
     /// `draw` is an even random number, for the jitter of the refresh (75 to 85 %).
-    pub fn lifetime(self, now: Timestamp, draw: u64) -> Option<Lifetime> {
+    pub(crate) fn lifetime(self, now: Timestamp, draw: u64) -> Option<Lifetime> {
         let whole = self.expires.min(self.caller_expires).since(now).min(self.longest);
         let margin = (whole / 10).min(MOST_MARGIN).max(LEAST_MARGIN);
         let kept = whole.checked_sub(margin).filter(|kept| !kept.is_zero())?;

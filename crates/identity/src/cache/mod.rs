@@ -11,9 +11,12 @@
 mod key;
 mod lifetime;
 mod shard;
+#[cfg(test)]
+mod tests;
 
-pub use key::{Fields, Key, Keys};
-pub use lifetime::{Bounds, Lifetime};
+pub use key::Fields;
+pub(crate) use key::{Key, Keys};
+pub(crate) use lifetime::{Bounds, Lifetime};
 pub(crate) use shard::{Entry, Held};
 
 use std::hash::{BuildHasher, RandomState};
@@ -305,7 +308,8 @@ impl Cache {
     /// Evicts from shard after shard until the limits hold again.
     fn shrink(&self) {
         let mut idle = 0;
-        while idle < SHARDS {
+        // Twice around: the first time may only take marks away.
+        while idle < 2 * SHARDS {
             let (entries, bytes) = self.size();
             if entries <= self.limits.entries && bytes <= self.limits.bytes {
                 return;

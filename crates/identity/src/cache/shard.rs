@@ -136,10 +136,10 @@ impl Shard {
         Change { entries: -1, bytes: -(seat.entry.size as isize) }
     }
 
-    /// Evicts one entry: the oldest that was not used since the last look.
+    /// Evicts one entry: the oldest that was not used since the last look. Those that were lose their mark, and
+    /// are evicted at the next look if they are not used again: nothing goes while all are in use.
     pub(super) fn evict(&mut self) -> Change {
-        // Everything is looked at twice at most: the first look may only take the mark away.
-        for _ in 0..self.order.len() * 2 {
+        for _ in 0..self.order.len() {
             let Some((key, number)) = self.order.pop_front() else { break };
             match self.seats.get_mut(&key) {
                 Some(seat) if seat.number == number && seat.used => {

@@ -40,7 +40,7 @@ impl TokenAnswer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ErrorAnswer {
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "word")]
     error: Option<String>,
     #[serde(deserialize_with = "text")]
     error_description: Option<String>,
@@ -93,8 +93,20 @@ fn visible(text: &str, longest: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(longest).collect()
 }
 
+/// Words of a description. A long one may be a token that the server repeats: it is left out.
 fn visible_words(text: &str, longest: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect()
+    const LONG: usize = 40;
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let shown: Vec<&str> = words.map(|word| if word.len() > LONG { "[...]" } else { word }).collect();
+    shown.join(" ").chars().take(longest).collect()
+}
+
+/// Text; anything else is as if absent.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
+    }
 }
 
 /// Text, or a number or object by its JSON text; anything else is as if absent.
@@ -200,6 +212,14 @@ mod tests {
             let body = format!(r#"{{"access_token":"t","refresh_token":{value},"not-before-policy":0}}"#);
             assert!(TokenAnswer::read(body.as_bytes()).is_some(), "{value}");
         }
+    }
+
+    /// Edge: 46
+    #[test]
+    fn a_description_that_repeats_a_token_is_shown_without_it() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
+        let body = format!(r#"{{"error":"invalid_grant","error_description":"token\n{token} has expired"}}"#);
+        assert_eq!(ErrorAnswer::read(body.as_bytes()).description(), "token [...] has expired");
     }
 
     /// Edge: 15

@@ -1,0 +1,69 @@
+//! A chain run by hand, step by step: for `doctor` and `token exchange`. Nothing is taken from the cache, and
+//! nothing is put into it; breakers and refused clients are not looked at, because finding out is the point.
+
+use std::sync::Arc;
+
+use safeconduct_core::credential::Warrant;
+use safeconduct_core::refusal::Reason;
+use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
+
+use super::{Credentials, Plan};
+use crate::provider::{ExchangeError, Granted, Subject, Use};
+
+/// How far a chain came.
+pub struct Walk {
+    /// The steps that were granted, in order.
+    pub granted: Vec<Walked>,
+    /// Why it went no further.
+    pub failure: Option<Reason>,
+}
+
+/// One step's answer.
+pub struct Walked {
+    /// The step.
+    pub step: Box<str>,
+    /// What was granted: to be looked into, never to be printed whole.
+    pub token: Arc<Secret>,
+    /// What it is good for.
+    pub usable: Use,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// Scopes granted.
+    pub scopes: Arc<[Box<str>]>,
+}
+
+impl Credentials {
+    /// Runs the chain of the warrant's server once. No steps for `static`, `none` and an unknown server.
+    pub async fn walk(&self, warrant: &Warrant) -> Walk {
+        let mut walk = Walk { granted: Vec::new(), failure: None };
+        let Some(Plan::Chain(chain)) = self.plans.get(&warrant.server().name) else { return walk };
+        let mut subject = Subject::Caller(warrant.subject().clone());
+        for (index, leg) in (0..).map_while(|index| Some((index, chain.leg(index)?))) {
+            let asking = leg.provider.exchange(warrant, subject, self.store.clock.wall());
+            let outcome = tokio::time::timeout(self.store.limits.step, asking).await;
+            match outcome.unwrap_or_else(|_| Err(too_slow())) {
+                Ok(Granted { token, usable, expires, scopes, .. }) => {
+                    let token = Arc::new(token);
+                    subject = Subject::Step(token.clone());
+                    walk.granted.push(Walked {
+                        step: chain.label(index).into(),
+                        token,
+                        usable,
+                        expires,
+                        scopes,
+                    });
+                }
+                Err(error) => {
+                    walk.failure = Some(error.into_reason(chain.label(index)));
+                    return walk;
+                }
+            }
+        }
+        walk
+    }
+}
+
+fn too_slow() -> ExchangeError {
+    ExchangeError::Unavailable { retry_after: None, problem: "it took too long".into() }
+}

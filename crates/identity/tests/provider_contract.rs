@@ -1,0 +1,188 @@
+//! What every provider must do, whatever it asks and of whom: the table grows by one row with each provider.
+
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use safeconduct_identity::provider::Provider;
+    use serde_json::json;
+    use tokio::sync::Semaphore;
+
+    use super::support::{Bench, Caller, NOW, Reply, TokenEndpoint, exchange, jwt, sent, until};
+
+    /// One provider: how it is made for an endpoint, and what its endpoint says.
+    struct Row {
+        name: &'static str,
+        make: fn(&str) -> Arc<dyn Provider>,
+        /// A success, with the token `issued`.
+        granted: fn() -> Reply,
+        /// The caller may not have it.
+        refused: fn() -> Reply,
+        /// The caller's token has ended, says the endpoint.
+        expired: fn() -> Reply,
+        /// A success for somebody else; None where the answer cannot tell.
+        wrong_audience: Option<fn() -> Reply>,
+    }
+
+    const TABLE: &[Row] = &[Row {
+        name: "exchange",
+        make: |url| exchange(url, |config| config.attempt_timeout = Duration::from_millis(300)),
+        granted: || Reply::granted("issued", 3600),
+        refused: || Reply::error(400, "invalid_target"),
+        expired: || Reply::error(400, "invalid_grant"),
+        wrong_audience: Some(|| {
+            Reply::granted(&jwt(&json!({ "aud": "somebody-else", "exp": NOW.secs() + 3600 })), 3600)
+        }),
+    }];
+
+    /// The provider at an endpoint with this script, and what a call comes to.
+    async fn outcome(
+        row: &Row,
+        script: impl Fn(usize) -> Reply + Send + Sync + 'static,
+    ) -> Result<String, &'static str> {
+        let endpoint = TokenEndpoint::start(move |asked| script(asked.number)).await;
+        Bench::new(vec![(row.make)(&endpoint.url)]).token(&Caller::named("alice")).await
+    }
+
+    #[tokio::test]
+    async fn granted() {
+        for row in TABLE {
+            let granted = row.granted;
+            assert_eq!(outcome(row, move |_| granted()).await, Ok("issued".into()), "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn refused() {
+        for row in TABLE {
+            let refused = row.refused;
+            assert_eq!(outcome(row, move |_| refused()).await, Err("SC-C02"), "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn expired() {
+        for row in TABLE {
+            let expired = row.expired;
+            assert_eq!(outcome(row, move |_| expired()).await, Err("SC-C01"), "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_audience() {
+        for (row, wrong) in TABLE.iter().filter_map(|row| Some((row, row.wrong_audience?))) {
+            assert_eq!(outcome(row, move |_| wrong()).await, Err("SC-C06"), "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_error_then_success() {
+        for row in TABLE {
+            let granted = row.granted;
+            let script = move |number| if number == 1 { Reply::json(503, "") } else { granted() };
+            assert_eq!(outcome(row, script).await, Ok("issued".into()), "{}", row.name);
+            assert_eq!(outcome(row, |_| Reply::json(503, "")).await, Err("SC-C07"), "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_then_success() {
+        for row in TABLE {
+            let granted = row.granted;
+            let script = move |number| if number == 1 { Reply::broken() } else { granted() };
+            assert_eq!(outcome(row, script).await, Ok("issued".into()), "{}", row.name);
+        }
+    }
+
+    /// Edge: 34
+    #[tokio::test]
+    async fn no_answer_in_time() {
+        for row in TABLE {
+            let never = Arc::new(Semaphore::new(0));
+            let (granted, began) = (row.granted, Instant::now());
+            let outcome = outcome(row, move |_| granted().when(&never)).await;
+            assert_eq!(outcome, Err("SC-C07"), "{}", row.name);
+            assert!(began.elapsed() < Duration::from_secs(5), "{}", row.name);
+        }
+    }
+
+    /// Edge: 15
+    #[tokio::test]
+    async fn a_megabyte_too_much() {
+        for row in TABLE {
+            let outcome = outcome(row, |_| Reply::json(200, format!("\"{}\"", "x".repeat(1 << 20)))).await;
+            assert_eq!(outcome, Err("SC-C06"), "{}", row.name);
+        }
+    }
+
+    /// Edge: 15
+    #[tokio::test]
+    async fn not_json() {
+        for row in TABLE {
+            for body in ["", "<html></html>", "{", "[]", "null", "\"token\"", "\u{feff}{}"] {
+                assert_eq!(
+                    outcome(row, move |_| Reply::json(200, body)).await,
+                    Err("SC-C06"),
+                    "{} {body}",
+                    row.name
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn slow_but_in_time() {
+        for row in TABLE {
+            let gate = Arc::new(Semaphore::new(0));
+            let (granted, held) = (row.granted, gate.clone());
+            let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
+            let bench = Arc::new(Bench::new(vec![(row.make)(&endpoint.url)]));
+            let call = tokio::spawn({
+                let bench = bench.clone();
+                async move { bench.acquire(&Caller::named("alice")).await.map(|outbound| sent(&outbound)) }
+            });
+            until(|| endpoint.count() == 1).await;
+            gate.add_permits(1);
+            assert_eq!(call.await.unwrap().unwrap(), "issued", "{}", row.name);
+        }
+    }
+
+    /// Edge: 33
+    #[tokio::test]
+    async fn cancelled() {
+        for row in TABLE {
+            let gate = Arc::new(Semaphore::new(0));
+            let (granted, held) = (row.granted, gate.clone());
+            let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
+            let bench = Arc::new(Bench::new(vec![(row.make)(&endpoint.url)]));
+            let call = tokio::spawn({
+                let bench = bench.clone();
+                async move { bench.token(&Caller::named("alice")).await }
+            });
+            until(|| endpoint.count() == 1).await;
+            call.abort();
+            gate.add_permits(1);
+            until(|| bench.store.status().entries == 1).await;
+            assert_eq!(bench.token(&Caller::named("alice")).await, Ok("issued".into()), "{}", row.name);
+            assert_eq!(endpoint.count(), 1, "{}", row.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn it_names_itself_and_its_counterpart_and_no_secret() {
+        for row in TABLE {
+            let provider = (row.make)("http://127.0.0.1:1/token");
+            assert_eq!(provider.name(), row.name);
+            assert_eq!(&*provider.description().step, row.name);
+            assert!(
+                provider
+                    .counterpart()
+                    .is_some_and(|counterpart| counterpart.endpoint.contains("127.0.0.1:1"))
+            );
+        }
+    }
+}

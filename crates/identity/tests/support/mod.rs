@@ -1,0 +1,98 @@
+//! What the tests of this crate share: a permitted call, made the way that the gateway makes one; a token
+//! endpoint that answers what it is told; a clock that is turned by hand.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test program uses a part of it")]
+
+mod call;
+mod clock;
+mod endpoint;
+
+pub use call::{Caller, Edge, NOW, Seen, jwt};
+pub use clock::FakeClock;
+pub use endpoint::{Asked, Reply, TokenEndpoint};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeconduct_core::path::Outbound;
+use safeconduct_core::refusal::Reason;
+use safeconduct_identity::acquire::{CredentialLimits, CredentialPlan, CredentialStore, Credentials};
+use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
+use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider};
+use safeconduct_identity::template::Template;
+use safeconduct_identity::wire::{Endpoint, Wire, WireConfig};
+use tokio::runtime::Handle;
+
+/// The HTTP client, on the runtime of the test.
+pub fn wire() -> Arc<Wire> {
+    let config = WireConfig { system_roots: false, ..WireConfig::default() };
+    Arc::new(Wire::new(&config, Handle::current()).unwrap())
+}
+
+/// A step `exchange` at an endpoint, for audience `backend` and scope `read`.
+pub fn exchange_config(url: &str) -> ExchangeConfig {
+    let client: Arc<dyn ClientAuth> = Arc::new(NoAuthentication::new(Some("gateway".into())));
+    let mut config = ExchangeConfig::new(Endpoint::parse(url, false).unwrap(), client);
+    config.audience = vec![Template::fixed("backend")];
+    config.scopes = vec![Template::fixed("read")];
+    config
+}
+
+/// The step, with changes to its configuration.
+pub fn exchange(url: &str, change: impl FnOnce(&mut ExchangeConfig)) -> Arc<dyn Provider> {
+    let mut config = exchange_config(url);
+    change(&mut config);
+    Arc::new(Exchange::new(config, wire()).unwrap())
+}
+
+/// A gateway's part under test: one server `orders`, its plan, and everything around.
+pub struct Bench {
+    pub edge: Edge,
+    pub clock: Arc<FakeClock>,
+    pub store: Arc<CredentialStore>,
+    pub credentials: Credentials,
+}
+
+impl Bench {
+    pub fn new(steps: Vec<Arc<dyn Provider>>) -> Self {
+        Self::with(CredentialPlan::Chain(steps), CredentialLimits::default())
+    }
+
+    pub fn with(plan: CredentialPlan, limits: CredentialLimits) -> Self {
+        let (edge, clock) = (Edge::new(), Arc::new(FakeClock::at(NOW)));
+        let store = CredentialStore::new(limits, clock.clone(), Handle::current()).unwrap();
+        let credentials = Credentials::new(store.clone(), [(edge.server.clone(), plan)]);
+        Self { edge, clock, store, credentials }
+    }
+
+    /// Acquires for a caller; what would be sent, or why not.
+    pub async fn acquire(&self, caller: &Caller) -> Result<Outbound, Reason> {
+        let authorized = self.edge.permitted(caller, self.clock.now());
+        self.credentials.acquire(authorized, self.clock.now()).await.map_err(|refusal| refusal.reason)
+    }
+
+    /// The token that would be sent, or the code of the refusal.
+    pub async fn token(&self, caller: &Caller) -> Result<String, &'static str> {
+        self.acquire(caller).await.map(|outbound| sent(&outbound)).map_err(|reason| reason.code())
+    }
+
+    /// After the backend's 401.
+    pub async fn renew(&self, outbound: Outbound) -> Result<Outbound, Reason> {
+        self.credentials.renew(outbound, self.clock.now()).await.map_err(|refusal| refusal.reason)
+    }
+}
+
+/// The `Authorization` that a call leaves with, without the word Bearer.
+pub fn sent(outbound: &Outbound) -> String {
+    let request = outbound.request();
+    let value = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    value.unwrap_or_default().trim_start_matches("Bearer ").to_owned()
+}
+
+/// Waits until something is true.
+pub async fn until(mut is: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it did not happen in ten seconds");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
