@@ -258,6 +258,21 @@ mod tests {
         assert_eq!((endpoint.count(), bench.store.counters().refreshes), (2, 1));
     }
 
+    /// Edge: 39
+    #[tokio::test]
+    async fn a_refresh_that_could_not_give_more_time_is_not_tried() {
+        let endpoint = issuing(3600).await;
+        let bench = bench(&endpoint);
+        let short = Caller::named("alice").with("exp", bench.clock.now().secs() + 300);
+        assert_eq!(bench.token(&short).await.unwrap(), "idp.example.com.alice-1");
+        bench.clock.advance(250);
+        assert_eq!(bench.token(&short).await.unwrap(), "idp.example.com.alice-1");
+        assert_eq!(bench.store.counters().refreshes, 0);
+        assert_eq!(bench.token(&Caller::named("alice")).await.unwrap(), "idp.example.com.alice-1");
+        until(|| endpoint.count() == 2).await;
+        assert_eq!(bench.store.counters().refreshes, 1, "the refreshed login's token is worth it");
+    }
+
     /// Edge: 40
     #[tokio::test]
     async fn a_failed_refresh_leaves_the_old_credential_until_its_end() {

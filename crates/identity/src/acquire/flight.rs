@@ -7,6 +7,7 @@ use std::sync::Arc;
 use safeconduct_core::audit::CredentialRecord;
 use safeconduct_core::credential::{Credential, Warrant};
 use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
 
 use super::chain::{Chain, Leg};
 use super::store::CredentialStore;
@@ -122,6 +123,10 @@ impl Flight {
             Ok(outcome) => outcome,
             Err(_) => Err(unavailable("it took too long")),
         };
+        if let Err(error) = &outcome {
+            let (server, step) = (&*self.warrant.server().name, self.chain.label(index));
+            tracing::warn!(server, step, %error, "a credential could not be acquired");
+        }
         if let Some(pass) = pass {
             self.store.counters.exchanged(self.store.clock.steady().saturating_sub(began));
             pass.learn(outcome.as_ref().err());
@@ -157,14 +162,19 @@ impl Flight {
                 }
             }
         };
+        let caller_expires = self.warrant.principal().expires;
         let bounds = self.chain.leg(index).zip(expires).map(|(leg, expires)| Bounds {
             expires,
-            caller_expires: self.warrant.principal().expires,
+            caller_expires,
             longest: leg.provider.max_lifetime(),
         });
-        let keep = bounds
-            .and_then(|bounds| bounds.lifetime(now.wall, crate::wire::random()))
-            .map(|lifetime| Keep::Credential { lifetime, ends: now.wall.plus(lifetime.kept), bytes });
+        let lifetime = bounds.and_then(|bounds| bounds.lifetime(now.wall, crate::wire::random()));
+        let keep = lifetime.map(|lifetime| Keep::Credential {
+            lifetime,
+            ends: now.wall.plus(lifetime.kept),
+            worth_with: if lifetime.by_caller { caller_expires } else { Timestamp::default() },
+            bytes,
+        });
         (Ok(held), keep)
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Lifetime {
     pub(crate) kept: Duration,
     /// After which a use of it fetches the next one, in the background.
     pub(crate) fresh: Duration,
+    /// True when the caller's token is what ends it: asking again with the same one would give no more time.
+    pub(crate) by_caller: bool,
 }
 
 impl Bounds {
@@ -37,7 +39,8 @@ impl Bounds {
         let margin = (whole / 10).min(MOST_MARGIN).max(LEAST_MARGIN);
         let kept = whole.checked_sub(margin).filter(|kept| !kept.is_zero())?;
         let thousandths = 750 + u32::try_from(draw % 101).unwrap_or(0);
-        Some(Lifetime { kept, fresh: kept * thousandths / 1000 })
+        let by_caller = self.caller_expires < self.expires && self.caller_expires.since(now) < self.longest;
+        Some(Lifetime { kept, fresh: kept * thousandths / 1000, by_caller })
     }
 }
 
@@ -83,7 +86,8 @@ mod tests {
                 caller_expires: NOW.plus(Duration::from_secs(9999)),
                 longest: Duration::from_secs(9999),
             };
-            let Lifetime { kept, fresh } = bounds.lifetime(NOW, draw).unwrap();
+            let Lifetime { kept, fresh, by_caller } = bounds.lifetime(NOW, draw).unwrap();
+            assert!(!by_caller);
             assert!(fresh >= kept * 75 / 100 && fresh <= kept * 85 / 100, "{draw}");
         }
     }

@@ -171,7 +171,8 @@ impl Cache {
                 Held::Spent => {}
                 held => {
                     let held = held.clone();
-                    if now.steady < entry.fresh_until || shard.flights.contains_key(&slot.key) {
+                    let due = now.steady >= entry.fresh_until && asked_with > entry.worth_with;
+                    if !due || shard.flights.contains_key(&slot.key) {
                         return Found::Hit(held, None);
                     }
                     let (lead, _) = self.take_off(&mut shard, slot);
@@ -208,6 +209,7 @@ impl Cache {
             kept_until: now.steady + POISON,
             ends: now.wall.plus(POISON),
             fresh_until: Duration::MAX,
+            worth_with: Timestamp::default(),
             renewed: Some(now.steady),
             size: OVERHEAD,
         };
@@ -268,19 +270,26 @@ impl Cache {
         }
         let before = shard.entry(&slot.key).filter(|entry| entry.is_live(now.steady, now.wall));
         let renewed = before.and_then(|entry| entry.renewed);
-        let still_good =
-            before.is_some_and(|entry| matches!(entry.held, Held::Credential(_) | Held::Subject(_)));
+        let good_until = before
+            .filter(|entry| matches!(entry.held, Held::Credential(_) | Held::Subject(_)))
+            .map(|entry| entry.kept_until);
+        let longer = |kept: Duration| good_until.is_none_or(|until| now.steady + kept >= until);
         let entry = match (outcome, keep) {
-            (Ok(held), Some(Keep::Credential { lifetime, ends, bytes })) => Some(Entry {
-                held: held.clone(),
-                kept_until: now.steady + lifetime.kept,
-                ends,
-                fresh_until: now.steady + lifetime.fresh,
-                renewed,
-                size: bytes + OVERHEAD,
-            }),
-            (Err(_), _) if still_good => {
-                // The refresh failed: the old one serves until its end (edge case 40).
+            (Ok(held), Some(Keep::Credential { lifetime, ends, worth_with, bytes }))
+                if longer(lifetime.kept) =>
+            {
+                Some(Entry {
+                    held: held.clone(),
+                    kept_until: now.steady + lifetime.kept,
+                    ends,
+                    fresh_until: now.steady + lifetime.fresh,
+                    worth_with,
+                    renewed,
+                    size: bytes + OVERHEAD,
+                })
+            }
+            _ if good_until.is_some() => {
+                // The refresh failed or gave no more time: the old one serves until its end (edge case 40).
                 if let Some(entry) = shard.touch(&slot.key) {
                     entry.fresh_until = now.steady + REFRESH_AGAIN;
                 }
@@ -291,6 +300,7 @@ impl Cache {
                 kept_until: now.steady + lasting,
                 ends: now.wall.plus(lasting),
                 fresh_until: now.steady + SECOND_OPINION,
+                worth_with: Timestamp::default(),
                 renewed,
                 size: OVERHEAD,
             }),
@@ -342,6 +352,8 @@ pub(crate) enum Keep {
         lifetime: Lifetime,
         /// Its end on the wall clock, less the margin.
         ends: Timestamp,
+        /// See [`Entry::worth_with`].
+        worth_with: Timestamp,
         /// Bytes of the token.
         bytes: usize,
     },

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) ends: Timestamp,
     /// From when on a use of it fetches the next one.
     pub(crate) fresh_until: Duration,
+    /// Only a caller's token that ends after this is worth fetching the next one with.
+    pub(crate) worth_with: Timestamp,
     /// When the backend made it be fetched anew, if it did.
     pub(crate) renewed: Option<Duration>,
     /// Bytes that it takes, about.

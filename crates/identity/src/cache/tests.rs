@@ -1,6 +1,5 @@
 //! The cache against a model: never another caller's, never expired, at most one flight a key, and the bounds.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,11 +61,13 @@ impl World {
         let now = self.now();
         let kept = Duration::from_secs(seconds);
         let keep = Keep::Credential {
-            lifetime: Lifetime { kept, fresh: kept * 8 / 10 },
+            lifetime: Lifetime { kept, fresh: kept * 8 / 10, by_caller: false },
             ends: now.wall.plus(kept),
+            worth_with: Timestamp::default(),
             bytes: whose.len(),
         };
-        lead.land(Ok(Held::Credential(credential(whose, now.wall.plus(kept)))), Some(keep), now);
+        let credential = credential(whose, now.wall.plus(kept), now.steady + kept);
+        lead.land(Ok(Held::Credential(credential)), Some(keep), now);
     }
 
     fn hit(&self, slot: Slot) -> Option<Credential> {
@@ -77,12 +78,13 @@ impl World {
     }
 }
 
-fn credential(whose: &str, expires: Timestamp) -> Credential {
+/// Its record says whose it is, and its two ends.
+fn credential(whose: &str, expires: Timestamp, steady_end: Duration) -> Credential {
     let record = CredentialRecord {
         steps: Arc::new([]),
         source: "cache",
         audience: Arc::new([whose.into()]),
-        scopes: Arc::new([]),
+        scopes: Arc::new([steady_end.as_secs().to_string().into()]),
         expires: Some(expires),
     };
     Credential::issued(&Secret::new(whose.as_bytes().to_vec()), &Delivery::default(), record).unwrap()
@@ -224,13 +226,6 @@ fn step() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What the model knows of the newest credential of a key.
-#[derive(Clone)]
-struct Known {
-    steady_end: Duration,
-    wall_end: Timestamp,
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -243,7 +238,6 @@ proptest! {
     ) {
         let world = World::with(CacheLimits { entries, bytes: usize::MAX, per_caller: share });
         let mut leads: Vec<((u8, u8), Lead)> = Vec::new();
-        let mut known: HashMap<(u8, u8), Known> = HashMap::new();
         for step in steps {
             match step {
                 Event::Look { caller, plan } => {
@@ -252,9 +246,10 @@ proptest! {
                     match world.look(world.slot(caller, plan)) {
                         Found::Hit(Held::Credential(credential), lead) => {
                             prop_assert_eq!(&*credential.record().audience[0], format!("{caller}/{plan}"));
-                            let newest = &known[&(caller, plan)];
-                            prop_assert!(world.now().steady < newest.steady_end, "kept too long");
-                            prop_assert!(world.now().wall < newest.wall_end, "kept too long by the wall clock");
+                            let record = credential.record();
+                            let steady_end = Duration::from_secs(record.scopes[0].parse().unwrap());
+                            prop_assert!(world.now().steady < steady_end, "kept too long");
+                            prop_assert!(world.now().wall < record.expires.unwrap(), "kept too long by the wall clock");
                             if let Some(lead) = lead {
                                 prop_assert_eq!(flying, 0);
                                 leads.push(((caller, plan), lead));
@@ -271,9 +266,6 @@ proptest! {
                 }
                 Event::Land { which, seconds } => if !leads.is_empty() {
                     let ((caller, plan), lead) = leads.swap_remove(which % leads.len());
-                    let kept = Duration::from_secs(seconds);
-                    let now = world.now();
-                    known.insert((caller, plan), Known { steady_end: now.steady + kept, wall_end: now.wall.plus(kept) });
                     world.land(lead, &format!("{caller}/{plan}"), seconds);
                 },
                 Event::Fail { which } => if !leads.is_empty() {

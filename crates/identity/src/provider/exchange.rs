@@ -100,11 +100,7 @@ impl Provider for Exchange {
             let retry = Retry { total: config.total_timeout, ..Retry::default() };
             // A client assertion is good for one attempt: each one is built anew, with its own `jti`.
             let answer = wire.send_retrying(retry, || config.request(&asked, &subject, now)).await?;
-            let granted = read(&config, &answer, &asked, &subject, &warrant, now);
-            if let Err(error) = &granted {
-                tracing::info!(endpoint = %config.token_endpoint, %error, "a token exchange failed");
-            }
-            granted
+            read(&config, &answer, &asked, &subject, &warrant, now)
         })
     }
 }
