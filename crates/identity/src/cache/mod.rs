@@ -8,12 +8,14 @@
 //! Refresh ahead is begun by a use, not by a timer: an entry keeps no subject token to ask with (half the
 //! memory, and one secret less at rest), and what nobody uses is not refreshed.
 
+mod flight;
 mod key;
 mod lifetime;
 mod shard;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use flight::{Failure, Flying, Keep, Landed, Lead};
 pub use key::Fields;
 pub(crate) use key::{Key, Keys};
 pub(crate) use lifetime::{Bounds, Lifetime};
@@ -28,7 +30,6 @@ use safeconduct_core::caller::{Fingerprint, Principal};
 use safeconduct_core::credential::Credential;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
-use tokio::sync::watch;
 
 use crate::provider::ExchangeError;
 use shard::{CallerTag, Change, Flight, Shard};
@@ -60,17 +61,6 @@ impl Default for CacheLimits {
         Self { entries: 100_000, bytes: 256 * 1024 * 1024, per_caller: 256 }
     }
 }
-
-/// A step that failed, and how.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// The configured step.
-    pub(crate) step: Box<str>,
-    pub(crate) error: ExchangeError,
-}
-
-/// How a flight ended, for everyone who waited.
-pub(crate) type Landed = Result<Held, Arc<Failure>>;
 
 /// A key and whose it is.
 #[derive(Clone, Copy)]
@@ -181,7 +171,7 @@ impl Cache {
             }
         }
         if let Some(flight) = shard.flights.get(&slot.key) {
-            return Found::Wait(Flying(flight.landing.clone()));
+            return Found::Wait(Flying::to(&flight.landing));
         }
         let (lead, flying) = self.take_off(&mut shard, slot);
         Found::Fetch(lead, flying)
@@ -255,11 +245,10 @@ impl Cache {
     }
 
     fn take_off(self: &Arc<Self>, shard: &mut Shard, slot: Slot) -> (Lead, Flying) {
-        let (sender, landing) = watch::channel(None);
-        shard
-            .flights
-            .insert(slot.key, Flight { landing: landing.clone(), caller: slot.caller, discard: false });
-        (Lead { cache: self.clone(), slot, sender, landed: false }, Flying(landing))
+        let (lead, landing) = Lead::take(self.clone(), slot);
+        let flying = Flying::to(&landing);
+        shard.flights.insert(slot.key, Flight { landing, caller: slot.caller, discard: false });
+        (lead, flying)
     }
 
     /// Keeps what is to be kept. False when the caller was forgotten meanwhile.
@@ -342,63 +331,5 @@ impl Cache {
 
     fn numbered(&self, number: usize) -> MutexGuard<'_, Shard> {
         self.shards.get(number).unwrap_or(&self.last).lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What of a flight's end is kept.
-pub(crate) enum Keep {
-    /// A credential or subject.
-    Credential {
-        lifetime: Lifetime,
-        /// Its end on the wall clock, less the margin.
-        ends: Timestamp,
-        /// See [`Entry::worth_with`].
-        worth_with: Timestamp,
-        /// Bytes of the token.
-        bytes: usize,
-    },
-    /// The refusal.
-    Refusal { lasting: Duration, asked_with: Timestamp },
-}
-
-/// The duty to fetch: one for each flight. Dropped without landing, the waiters are told.
-pub(crate) struct Lead {
-    cache: Arc<Cache>,
-    slot: Slot,
-    sender: watch::Sender<Option<Landed>>,
-    landed: bool,
-}
-
-impl Lead {
-    pub(crate) fn land(mut self, outcome: Landed, keep: Option<Keep>, now: Moment) {
-        self.landed = true;
-        let outcome = match self.cache.land(self.slot, &outcome, keep, now) {
-            true => outcome,
-            false => Err(Arc::new(Failure { step: "revocation".into(), error: login_ended() })),
-        };
-        self.sender.send_replace(Some(outcome));
-    }
-}
-
-fn login_ended() -> ExchangeError {
-    ExchangeError::SubjectRefused { error: "login_ended".into() }
-}
-
-impl Drop for Lead {
-    fn drop(&mut self) {
-        if !self.landed {
-            self.cache.shard(self.slot.caller).flights.remove(&self.slot.key);
-        }
-    }
-}
-
-/// A flight to wait for, on whichever runtime.
-pub(crate) struct Flying(watch::Receiver<Option<Landed>>);
-
-impl Flying {
-    /// Its end; None when it was given up.
-    pub(crate) async fn landed(mut self) -> Option<Landed> {
-        let landed = self.0.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
     }
 }

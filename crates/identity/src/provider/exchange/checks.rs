@@ -62,7 +62,7 @@ fn check_types(
     let strict = config.issued_type_check == IssuedTypeCheck::Strict;
     match issued {
         None if strict => {
-            return Err(bad("issued_token_type is missing (issued_type: lenient accepts that)"));
+            return Err(bad("issued_token_type is missing (issued_token_type: lenient accepts that)"));
         }
         Some(issued) if !type_fits(config.requested_token_type.uri(), issued) => {
             return Err(bad("issued_token_type is not the requested one"));
@@ -70,7 +70,7 @@ fn check_types(
         _ => {}
     }
     match kind {
-        None if strict => Err(bad("token_type is missing (issued_type: lenient accepts that)")),
+        None if strict => Err(bad("token_type is missing (issued_token_type: lenient accepts that)")),
         None => Ok(Use::Bearer),
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => Ok(Use::Bearer),
         Some(kind) if kind.eq_ignore_ascii_case("n_a") => Ok(Use::SubjectOnly),
@@ -114,7 +114,9 @@ fn check_audience(
     if accepted {
         Ok(())
     } else {
-        Err(bad("the issued token is for another audience, or for more than was asked for"))
+        Err(bad(
+            "the issued token is for another audience, or for more than was asked for (see issued_audience and expected_audience)",
+        ))
     }
 }
 

@@ -176,7 +176,7 @@ impl ExchangeConfig {
             audience_check: AudienceCheck::default(),
             issued_type_check: IssuedTypeCheck::default(),
             broader_scope: BroaderScope::default(),
-            max_lifetime: Duration::from_secs(3600),
+            max_lifetime: Duration::from_secs(24 * 3600),
             attempt_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
         }
