@@ -548,7 +548,7 @@ mod tests {
         let held = gate.clone();
         let endpoint = TokenEndpoint::start(move |_| Reply::granted("issued", 3600).when(&held)).await;
         let bench = Arc::new(Bench::new(vec![exchange(&endpoint.url, |config| {
-            config.attempt_timeout = std::time::Duration::from_millis(500);
+            config.attempt_timeout = std::time::Duration::from_secs(1);
         })]));
         let began = std::time::Instant::now();
         let calls: Vec<_> = (0..500)
@@ -561,7 +561,8 @@ mod tests {
             assert_eq!(call.await.unwrap(), Err("SC-C07"));
         }
         assert!(began.elapsed() < std::time::Duration::from_secs(8), "no pile-up: {:?}", began.elapsed());
-        assert!(endpoint.count() <= 64, "{}", endpoint.count());
+        // 64 at once, and one for each of the failures that it takes to open the breaker, but the last.
+        assert!(endpoint.count() <= 68, "{}", endpoint.count());
         gate.add_permits(1000);
         bench.clock.advance(5);
         assert_eq!(bench.token(&Caller::named("user1")).await.unwrap(), "issued");

@@ -30,7 +30,7 @@ mod tests {
 
     const TABLE: &[Row] = &[Row {
         name: "exchange",
-        make: |url| exchange(url, |config| config.attempt_timeout = Duration::from_millis(300)),
+        make: |url| exchange(url, |config| config.attempt_timeout = Duration::from_secs(1)),
         granted: || Reply::granted("issued", 3600),
         refused: || Reply::error(400, "invalid_target"),
         expired: || Reply::error(400, "invalid_grant"),
