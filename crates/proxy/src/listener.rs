@@ -25,6 +25,9 @@ use crate::upstream::Upstream;
 /// Largest head, in bytes (a 16 KiB token and its company).
 const HEAD_BYTES: usize = 64 * 1024;
 
+/// A worker's stack. Cedar refuses to evaluate with little of it left, and only touched pages cost memory.
+const STACK: usize = 4 * 1024 * 1024;
+
 /// How to listen.
 pub struct Listen {
     /// Address; port 0 takes a free one.
@@ -87,7 +90,7 @@ pub fn listen(listen: Listen, shared: &Arc<Shared>) -> io::Result<Listening> {
         };
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .stack_size(512 * 1024)
+            .stack_size(STACK)
             .spawn(move || runtime.block_on(worker.run(socket)))?;
         threads.push(thread);
     }
@@ -136,7 +139,7 @@ impl Worker {
                     }
                 },
                 _ = sweep.tick() => pool.sweep(),
-                _ = drain.wait_for(|draining| *draining) => break,
+                () = drained(&mut drain) => break,
             }
         }
         drop(listener);
@@ -167,6 +170,11 @@ impl Worker {
             }
         });
     }
+}
+
+/// Resolves when the gateway drains, or is gone.
+async fn drained(drain: &mut watch::Receiver<bool>) {
+    let _ = drain.wait_for(|draining| *draining).await;
 }
 
 struct Counted(Arc<AtomicUsize>);
@@ -206,7 +214,7 @@ async fn plain(
     tokio::select! {
         // What breaks a connection is seen by the trail of its request.
         _ = connection.as_mut() => {}
-        _ = drain.wait_for(|draining| *draining) => {
+        () = drained(&mut drain) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -235,7 +243,7 @@ async fn secure(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
-        _ = drain.wait_for(|draining| *draining) => {
+        () = drained(&mut drain) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

@@ -60,7 +60,6 @@ pub(super) fn assemble(
         plans.push((made.clone(), chain));
         servers.insert(path_of(server), made);
     }
-    let policy = if plan.decision_cache { policy } else { policy.without_decision_cache() };
     let policy = Arc::new(policy);
     let door = match before.filter(|before| same_door(before.plan, plan)) {
         Some(before) => before.gateway.release.door.clone(),

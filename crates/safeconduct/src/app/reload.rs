@@ -66,7 +66,7 @@ fn read(path: &Path) -> Result<(Plan, safeconduct_core::policy::Policy), String>
     let policy = loaded.plan.as_ref().and_then(|plan| config::compile(plan, &mut loaded.report));
     match (loaded.plan, policy) {
         (Some(plan), Some(policy)) => Ok((plan, policy)),
-        _ => Err(loaded.report.plain()),
+        _ => Err(loaded.report.text(false)),
     }
 }
 

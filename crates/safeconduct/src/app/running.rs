@@ -54,7 +54,6 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         .worker_threads(1)
         .max_blocking_threads(4)
         .thread_name("background")
-        .thread_stack_size(1024 * 1024)
         .enable_all()
         .build()
         .map_err(|error| Failed::of("runtime", error))?;

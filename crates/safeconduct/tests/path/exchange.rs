@@ -11,7 +11,7 @@ async fn a_permitted_call_reaches_the_server_with_the_exchanged_token_only() {
     let client = world.legacy("alice").await;
     let answer = client.call("echo", json!({"text": "hello"})).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.text().contains("hello"), "{}", answer.text());
+    assert!(answer.text().contains("hello"), "{} {:#?}", answer.message(), world.audit().await);
     let seen = world.server().log().last().unwrap();
     let claims = claims_of(seen.bearer().unwrap());
     assert_eq!(claims["aud"], BACKEND);

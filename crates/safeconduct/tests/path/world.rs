@@ -174,9 +174,9 @@ audit: {audit}
 
     fn read_config(&self) -> (config::Plan, safeconduct_core::policy::Policy) {
         let mut loaded = config::load(&self.config());
-        let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.report.plain()));
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.report.text(false)));
         let policy = config::compile(&plan, &mut loaded.report);
-        (plan, policy.unwrap_or_else(|| panic!("{}", loaded.report.plain())))
+        (plan, policy.unwrap_or_else(|| panic!("{}", loaded.report.text(false))))
     }
 
     /// The configuration file.
