@@ -526,7 +526,6 @@ fn a_task_of_a_shared_credential_server_is_its_callers_only() {
     assert_eq!(listen("bob").unwrap_err().reason, Reason::ForeignState("task"));
 }
 
-/// Row: M21
 #[test]
 fn the_trace_of_the_message_is_read_when_it_is_one() {
     let trace = |parent: &str| {

@@ -460,7 +460,6 @@ fn the_request_of_a_server_passes_and_its_answer_is_then_expected() {
     assert!(post().is_ok());
 }
 
-/// Row: T6
 #[test]
 fn an_answer_that_is_only_observed_is_not_held_back() {
     let stage = Stage::new(server("orders"));
@@ -526,7 +525,6 @@ fn an_answer_that_is_dropped_is_recorded_as_abandoned_once() {
     assert_eq!(stage.records.kept().len(), 1);
 }
 
-/// Row: T2
 #[test]
 fn a_body_of_known_length_is_recorded_with_its_last_byte_and_not_asked_again() {
     for (chunks, sent) in [(&["{", "}"][..], 2), (&[][..], 0)] {
