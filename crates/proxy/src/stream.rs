@@ -59,13 +59,22 @@ pub struct Stream {
     events: bool,
     started: Instant,
     /// Made at the first wait: most answers are there at once and need no timer.
-    waits: Option<Pin<Box<Waits>>>,
+    waits: Option<Box<Waits>>,
 }
 
 struct Waits {
-    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    over: Pin<Box<Sleep>>,
+    /// Of streams that only listen, until the gateway drains.
+    drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     beat: Pin<Box<Sleep>>,
     idle: Option<Pin<Box<Sleep>>>,
+}
+
+impl Terms {
+    /// Nothing is owed on such a stream: it may be silent, and it can be ended at any time.
+    fn only_listens(&self) -> bool {
+        self.listens || self.verb == Verb::Get
+    }
 }
 
 impl Stream {
@@ -74,12 +83,31 @@ impl Stream {
         Self { body: Some(body), terms, events, started: Instant::now(), waits: None }
     }
 
-    fn waits(&mut self) -> &mut Pin<Box<Waits>> {
-        let Self { terms, events, started, waits, .. } = self;
-        waits.get_or_insert_with(|| Box::pin(wait(terms, *events, *started)))
+    /// When it ends at the latest: an event stream with the caller's token.
+    fn last(&self) -> Instant {
+        let Terms { lifetimes, expires, now, .. } = &self.terms;
+        let total = self.started + lifetimes.total;
+        if self.events { total.min(self.started + expires.since(*now)) } else { total }
     }
 
-    /// Something came: the silence starts anew.
+    /// Its time is over. Asked before each event, since a server that always has one never makes us wait.
+    fn is_over(&self) -> bool {
+        self.events && Instant::now() >= self.last()
+    }
+
+    /// A stream that answers a call is a call in flight: it ends by itself.
+    fn is_drained(&self) -> bool {
+        let between = self.body.as_ref().is_some_and(Filtered::between_events);
+        self.events && self.terms.only_listens() && between && *self.terms.drain.borrow()
+    }
+
+    fn waits(&mut self) -> &mut Waits {
+        let last = self.last();
+        let Self { terms, events, waits, .. } = self;
+        waits.get_or_insert_with(|| Box::new(Waits::new(terms, *events, last)))
+    }
+
+    /// The server sent something: the silence starts anew.
     fn heard(&mut self) {
         let lifetimes = self.terms.lifetimes;
         if let Some(waits) = &mut self.waits {
@@ -96,37 +124,45 @@ impl Stream {
         let Some(body) = self.body.take() else { return Poll::Ready(None) };
         if !self.events {
             drop(body);
-            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer took too long"))));
+            return Poll::Ready(Some(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the answer took too long",
+            ))));
         }
         let last = body.finish();
         Poll::Ready(last.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
-fn wait(terms: &Terms, events: bool, started: Instant) -> Waits {
-    let Terms { lifetimes, expires, now, verb, listens, drain, .. } = terms;
-    let mut last = started + lifetimes.total;
-    if events {
-        last = last.min(started + expires.since(*now));
-    }
-    let mut drain = drain.clone();
-    let end = async move {
-        let drained = async {
+impl Waits {
+    fn new(terms: &Terms, events: bool, last: Instant) -> Self {
+        let Terms { lifetimes, drain, .. } = terms;
+        let listens = events && terms.only_listens();
+        let mut drain = drain.clone();
+        let drained = async move {
             // A sender that is gone means that nothing will drain this stream but its own end.
-            if drain.wait_for(|draining| *draining).await.is_err() || !events {
+            if drain.wait_for(|draining| *draining).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep_until(last) => {}
-            () = drained => {}
+        Self {
+            over: Box::pin(tokio::time::sleep_until(last)),
+            drained: listens.then(|| Box::pin(drained) as _),
+            beat: Box::pin(tokio::time::sleep(lifetimes.keep_alive)),
+            idle: (!listens).then(|| Box::pin(tokio::time::sleep(lifetimes.idle))),
         }
-    };
-    let silent = events && (*listens || *verb == Verb::Get);
-    Waits {
-        end: Box::pin(end),
-        beat: Box::pin(tokio::time::sleep(lifetimes.keep_alive)),
-        idle: (!silent).then(|| Box::pin(tokio::time::sleep(lifetimes.idle))),
+    }
+
+    /// Whether it is time to end; if not, whoever waits is woken when it is.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(drained) = &mut self.drained
+            && drained.as_mut().poll(cx).is_ready()
+        {
+            // Seen by `Stream::is_drained` from now on.
+            self.drained = None;
+        }
+        self.over.as_mut().poll(cx).is_ready()
+            || self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -134,8 +170,14 @@ impl Body for Stream {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
+        if this.body.is_some() && this.is_over() {
+            return this.end();
+        }
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             this.heard();
@@ -144,16 +186,16 @@ impl Body for Stream {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
         }
-        if this.body.as_ref().is_some_and(|body| body.between_events()) || !this.events {
-            let waits = this.waits();
-            let ended = waits.end.as_mut().poll(cx).is_ready()
-                || waits.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
-            if ended {
-                return this.end();
-            }
-            let modern = this.terms.era == Era::Modern;
-            if this.events && modern && this.waits().beat.as_mut().poll(cx).is_ready() {
-                this.heard();
+        if this.waits().poll_end(cx) || this.is_drained() {
+            return this.end();
+        }
+        let keeps_alive = this.events && this.terms.era == Era::Modern;
+        if keeps_alive && this.body.as_ref().is_some_and(Filtered::between_events) {
+            let next = Instant::now() + this.terms.lifetimes.keep_alive;
+            let beat = &mut this.waits().beat;
+            if beat.as_mut().poll(cx).is_ready() {
+                // The server's own silence goes on.
+                beat.as_mut().reset(next);
                 return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b":\r\n\r\n")))));
             }
         }
