@@ -87,7 +87,10 @@ impl Gateway {
             Err(reason) => return Err(authenticated.refuse(reason)),
         };
         let admitted = authenticated.admit(bytes, &self.release.door)?;
-        match self.limits.call(admitted.principal(), admitted.now()) {
+        let (caller, now) = (admitted.principal(), admitted.now());
+        let listens = matches!(admitted.call().method().name(), "stream/open" | "subscriptions/listen");
+        let room = if listens { self.limits.room(caller, now) } else { Ok(()) };
+        match room.and_then(|()| self.limits.call(caller, now)) {
             Ok(()) => Ok(admitted),
             Err(reason) => Err(admitted.refuse(reason)),
         }

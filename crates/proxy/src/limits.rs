@@ -69,6 +69,16 @@ impl Limits {
         })
     }
 
+    /// Whether the caller may open one more stream: asked before the server is.
+    ///
+    /// # Errors
+    /// `TooManyStreams`.
+    pub fn room(&self, caller: &Principal, now: Timestamp) -> Result<(), Reason> {
+        self.with(self.key(caller), now, |state| {
+            if state.streams < self.streams { Ok(()) } else { Err(Reason::TooManyStreams) }
+        })
+    }
+
     /// Takes a place for a stream.
     ///
     /// # Errors

@@ -165,7 +165,13 @@ impl Service {
         let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let events = kind.is_some_and(|kind| contains(kind, b"text/event-stream"));
         let now = self.shared.sink.now();
-        let place = if events { gateway.limits.stream(&caller, now).ok() } else { None };
+        let place = match events.then(|| gateway.limits.stream(&caller, now)) {
+            // Others took the last places since there was room for this one.
+            Some(Err(reason)) if listens || verb == Verb::Get => return self.refuse(reason),
+            // What was done is told, also to a caller with many streams: the place is only not counted.
+            Some(taken) => taken.ok(),
+            None => None,
+        };
         let terms = Terms {
             lifetimes: gateway.lifetimes,
             expires: caller.expires,
