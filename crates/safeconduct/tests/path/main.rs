@@ -1,4 +1,7 @@
 //! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
 
+mod conversation;
 mod exchange;
+mod patience;
+mod transport;
 mod world;
