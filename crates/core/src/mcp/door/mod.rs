@@ -144,7 +144,8 @@ impl Door {
             let id = id.clone();
             move |reason| Refused { reason, id, era }
         };
-        let envelope = Envelope::read(&message).map_err(known(None))?;
+        // What is no message at all is refused in the words of the era that its header names.
+        let envelope = Envelope::read(&message).map_err(known(era::of_head(head).ok()))?;
         let (era, doubt) = era::of_message(head, &envelope);
         if let Some(reason) = doubt {
             return Err(known(Some(era))(reason));
