@@ -2,6 +2,8 @@
 
 mod conversation;
 mod exchange;
+mod modern;
 mod patience;
+mod rounds;
 mod transport;
 mod world;
