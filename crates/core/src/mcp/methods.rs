@@ -69,6 +69,24 @@ pub fn method(name: &str) -> Method {
     TABLE.iter().find(|row| row.name == name).map_or_else(|| Method::Other(name.into()), Method::Known)
 }
 
+/// Requests that 2026-07-28 no longer has: there they are unknown methods.
+const REMOVED: [&str; 7] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/list",
+    "tasks/result",
+];
+
+impl Method {
+    /// Whether 2026-07-28 took this request away.
+    pub(crate) fn is_removed(&self) -> bool {
+        REMOVED.contains(&self.name())
+    }
+}
+
 /// The names of all methods of the table.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.name)

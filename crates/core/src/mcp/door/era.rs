@@ -1,4 +1,5 @@
-//! Which era a request belongs to. Order: `initialize` is legacy; a modern header is modern; a legacy header
+//! Which era a request belongs to. Order: `initialize` is legacy, unless header and body both say modern (then it is
+//! a method that this revision does not have, as the official suite asks); a modern header is modern; a legacy header
 //! is legacy, whatever keys stray in `_meta` (ChatGPT sends the modern ones with 2025-11-25); no header and a
 //! version in `_meta` is modern (and lacks its header); nothing is legacy, 2025-03-26.
 
@@ -36,6 +37,7 @@ pub(super) fn of_message(head: &Head, envelope: &Envelope<'_>) -> (Era, Option<R
             let era = if initialize || !is_later(version) { Era::Legacy } else { Era::Modern };
             (era, Some(unsupported(version)))
         }
+        Said::Modern if !initialize || era_of_body == Era::Modern => (Era::Modern, None),
         _ if initialize => (Era::Legacy, None),
         Said::Modern => (Era::Modern, None),
         Said::Legacy => (Era::Legacy, None),

@@ -162,6 +162,9 @@ impl Door {
         who: &Principal,
         at: &Server,
     ) -> Result<Call, Reason> {
+        if era == Era::Modern && envelope.method.is_removed() && matches!(envelope.kind, Kind::Request(_)) {
+            return Err(Reason::UnknownMethod(envelope.method.name().to_owned()));
+        }
         let named = target::named(envelope)?;
         if era == Era::Modern {
             mirror::check(head, envelope, &named, at)?;

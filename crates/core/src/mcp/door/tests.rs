@@ -122,7 +122,9 @@ fn the_era_follows_initialize_then_the_header_then_the_body() {
         Ok(call) => call.era(),
         Err(refused) => refused.era.unwrap(),
     };
-    assert_eq!(era(&modern("ping", None), "initialize", &modern_meta), Era::Legacy);
+    assert_eq!(era(&modern("initialize", None), "initialize", "{}"), Era::Legacy);
+    assert_eq!(era(&versioned("2025-11-25"), "initialize", &modern_meta), Era::Legacy);
+    assert_eq!(era(&modern("initialize", None), "initialize", &modern_meta), Era::Modern);
     assert_eq!(era(&modern("ping", None), "ping", &modern_meta), Era::Modern);
     assert_eq!(era(&modern("ping", None), "ping", "{}"), Era::Modern);
     // The ChatGPT case: an explicit legacy header outranks stray keys.
@@ -131,10 +133,21 @@ fn the_era_follows_initialize_then_the_header_then_the_body() {
     assert_eq!(era(&head(Verb::Post), "ping", "{}"), Era::Legacy);
 }
 
+/// Row: M8
+#[test]
+fn a_request_that_the_modern_revision_took_away_is_an_unknown_method_there() {
+    for name in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"] {
+        let body = request(name, &format!("{{{META}}}"));
+        let refused = parse(&modern(name, None), &body).unwrap_err();
+        assert_eq!(refused.reason, Reason::UnknownMethod(name.into()));
+        assert_eq!(refused.era, Some(Era::Modern));
+    }
+}
+
 /// Row: D1, M2
 #[test]
 fn a_version_in_the_body_without_its_header_is_a_modern_request_that_lacks_it() {
-    let body = request("ping", &format!("{{{META}}}"));
+    let body = request("server/discover", &format!("{{{META}}}"));
     let refused = parse(&head(Verb::Post), &body).unwrap_err();
     assert_eq!(refused.reason, Reason::HeaderMismatch("MCP-Protocol-Version is missing".into()));
     assert_eq!((refused.era, refused.id.as_deref()), (Some(Era::Modern), Some("1")));
@@ -317,8 +330,8 @@ fn a_modern_caller_has_no_session_and_no_resumption() {
         last_event_id: Some(HeaderValue::from_static("7")),
         ..head
     };
-    let posted = stale(modern("ping", None));
-    let call = parse(&posted, &request("ping", &format!("{{{META}}}"))).unwrap();
+    let posted = stale(modern("server/discover", None));
+    let call = parse(&posted, &request("server/discover", &format!("{{{META}}}"))).unwrap();
     assert_eq!(call.session(), None);
     assert!(!leaving(&call, &posted).contains_key("mcp-session-id"));
     for verb in [Verb::Get, Verb::Delete] {
