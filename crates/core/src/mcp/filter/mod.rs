@@ -151,6 +151,14 @@ impl<B> Filtered<B> {
         last
     }
 
+    /// Gives an answer up before its end. The reason goes to its record; the caller sees that it broke off.
+    pub fn give_up(mut self, reason: &Reason, detail: &str) {
+        self.done = true;
+        if let Some(trail) = self.trail.take() {
+            trail.refused(reason, detail.into(), self.sent);
+        }
+    }
+
     /// The caller is gone: its record ends as abandoned, but the body can be read on, and teaches.
     pub fn abandon(&mut self) {
         self.trail = None;

@@ -348,7 +348,7 @@ fn a_session_leaves_sealed_and_one_session_keeps_one_id() {
     let head = Head { session: Some(sealed.clone()), ..legacy(Verb::Post) };
     assert_eq!(stage.call(&head, &list("ping")).session().unwrap(), "up-1");
     assert_eq!(stage.ask_with(&head, &list("ping"), answer()).head.headers["mcp-session-id"], sealed);
-    let modern = stage.ask_with(&modern("ping", None), &list("ping"), answer());
+    let modern = stage.ask_with(&modern("server/discover", None), &list("server/discover"), answer());
     assert!(!modern.head.headers.contains_key("mcp-session-id"));
 }
 
