@@ -125,7 +125,8 @@ impl Worker {
             }
         };
         let pool = Arc::new(Pool::new(self.listen.upstream_tls.clone(), self.listen.connect));
-        let service = Arc::new(Service { shared: self.shared.clone(), upstream: Upstream::new(pool.clone()) });
+        let service =
+            Arc::new(Service { shared: self.shared.clone(), upstream: Upstream::new(pool.clone()) });
         let mut drain = self.shared.drain.clone();
         let mut sweep = tokio::time::interval(Duration::from_secs(30));
         loop {
@@ -208,7 +209,6 @@ async fn plain(
         .header_read_timeout(head)
         .max_header_size(HEAD_BYTES)
         .max_headers(100)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
@@ -238,7 +238,11 @@ async fn secure(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_headers(100);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(HEAD_BYTES as u32);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(256)
+        .max_header_list_size(HEAD_BYTES as u32);
     let connection = builder.serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
