@@ -11,12 +11,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use safeconduct_core::mcp::filter::Filtered;
 use safeconduct_core::mcp::{Era, Verb};
+use safeconduct_core::refusal::Reason;
 use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::limits::StreamPlace;
 use crate::upstream::ServerBody;
+
+/// Why an answer was ended, as its record says it.
+const TOKEN: &str = "the caller's token ended during the answer";
+const TOTAL: &str = "the answer took longer than an answer may";
+const IDLE: &str = "the server fell silent during its answer";
+const DRAIN: &str = "the gateway drains";
 
 /// How long answers may live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,18 +126,22 @@ impl Stream {
         }
     }
 
-    /// Ends the answer before the server does. A listening stream gets its completion result first.
-    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    /// Ends the answer before the server does. Nothing is owed on a stream that only listens: it is completed.
+    /// All else is given up: events may just stop, but half a body must not look like a whole one.
+    fn end(&mut self, why: &'static str) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Some(body) = self.body.take() else { return Poll::Ready(None) };
-        if !self.events {
-            drop(body);
-            return Poll::Ready(Some(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the answer took too long",
-            ))));
+        if self.events && self.terms.only_listens() {
+            return Poll::Ready(body.finish().map(|bytes| Ok(Frame::data(bytes))));
         }
-        let last = body.finish();
-        Poll::Ready(last.map(|bytes| Ok(Frame::data(bytes))))
+        let reason = if why == TOKEN { Reason::InvalidToken(TOKEN.into()) } else { Reason::BackendTimeout };
+        body.give_up(&reason, why);
+        let cut = || Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        Poll::Ready((!self.events).then(cut))
+    }
+
+    /// Why its time was over.
+    fn over(&self) -> &'static str {
+        if Instant::now() < self.started + self.terms.lifetimes.total { TOKEN } else { TOTAL }
     }
 }
 
@@ -153,8 +164,8 @@ impl Waits {
         }
     }
 
-    /// Whether it is time to end; if not, whoever waits is woken when it is.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Whether its time is over; if not, whoever waits is woken when it is, or when the gateway drains.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(drained) = &mut self.drained
             && drained.as_mut().poll(cx).is_ready()
         {
@@ -162,7 +173,10 @@ impl Waits {
             self.drained = None;
         }
         self.over.as_mut().poll(cx).is_ready()
-            || self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready())
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
+        self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -176,7 +190,7 @@ impl Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         if this.body.is_some() && this.is_over() {
-            return this.end();
+            return this.end(this.over());
         }
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
@@ -186,8 +200,14 @@ impl Body for Stream {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
         }
-        if this.waits().poll_end(cx) || this.is_drained() {
-            return this.end();
+        if this.waits().poll_over(cx) {
+            return this.end(this.over());
+        }
+        if this.waits().poll_idle(cx) {
+            return this.end(IDLE);
+        }
+        if this.is_drained() {
+            return this.end(DRAIN);
         }
         let keeps_alive = this.events && this.terms.era == Era::Modern;
         if keeps_alive && this.body.as_ref().is_some_and(Filtered::between_events) {

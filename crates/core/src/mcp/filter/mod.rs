@@ -95,7 +95,7 @@ pub(crate) fn filtered<B: Body<Data = Bytes>>(
         Media::Events => {
             let grip = match work {
                 Work::Pass if !eyes.learns() => Grip::Track,
-                Work::Pass => Grip::Observe,
+                Work::Pass | Work::Capabilities => Grip::Observe,
                 _ => Grip::Hold,
             };
             Way::Stream(Events::new(grip, limits.event, work != Work::State))
@@ -157,6 +157,12 @@ impl<B> Filtered<B> {
         if let Some(trail) = self.trail.take() {
             trail.refused(reason, detail.into(), self.sent);
         }
+    }
+
+    /// The events that tell this listener that its lists have changed, to be sent [`Self::between_events`] after the
+    /// policy has (checklist P12). None where there is nobody to tell.
+    pub fn lists_changed(&self) -> Option<Bytes> {
+        own::lists_changed(&self.eyes.call, &self.eyes.sight.server)
     }
 
     /// The caller is gone: its record ends as abandoned, but the body can be read on, and teaches.
