@@ -5,5 +5,6 @@ mod exchange;
 mod modern;
 mod patience;
 mod rounds;
+mod streams;
 mod transport;
 mod world;
