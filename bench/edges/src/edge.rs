@@ -36,7 +36,7 @@ pub async fn serve(dir: &str) -> Done {
     let (key, jwk) = key();
     let edge = Arc::new(Edge { url: url.clone(), key, jwk, exchanges: AtomicUsize::new(0) });
     std::fs::write(format!("{dir}/token"), edge.token("caller-0", 0))?;
-    let many: String = (0..10_000).map(|n| edge.token(&format!("caller-{n}"), n) + "\n").collect();
+    let many: String = (0..10_500).map(|n| edge.token(&format!("caller-{n}"), n) + "\n").collect();
     std::fs::write(format!("{dir}/tokens"), many)?;
     std::fs::write(format!("{dir}/fresh"), edge.token("herd", 1))?;
     std::fs::write(format!("{dir}/url"), &url)?;
@@ -88,7 +88,9 @@ impl Edge {
             "/mcp" if request.method() == http::Method::GET => silent(),
             "/mcp" => {
                 let _ = request.into_body().collect().await;
-                json_answer(&json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "ok"}]}}))
+                json_answer(
+                    &json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "ok"}]}}),
+                )
             }
             _ => {
                 let mut response = json_answer(&json!({}));
@@ -102,7 +104,8 @@ impl Edge {
     async fn exchange(&self, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
         let form = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let form = String::from_utf8_lossy(&form).into_owned();
-        let subject = form.split('&').find_map(|pair| pair.strip_prefix("subject_token=")).unwrap_or_default();
+        let subject =
+            form.split('&').find_map(|pair| pair.strip_prefix("subject_token=")).unwrap_or_default();
         let payload = subject.split('.').nth(1).unwrap_or_default();
         let claims = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap_or_default();
@@ -137,8 +140,9 @@ fn silent() -> Response<BoxBody<Bytes, Infallible>> {
 
 fn key() -> (EncodingKey, serde_json::Value) {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &aws_lc_rs::rand::SystemRandom::new())
-        .expect("a key");
+    let pkcs8 =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &aws_lc_rs::rand::SystemRandom::new())
+            .expect("a key");
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).expect("a key");
     let point = pair.public_key().as_ref();
     let jwk = json!({

@@ -117,20 +117,34 @@ pub async fn herd(url: &str, token: &str, count: usize) -> Done {
 
 /// One call after the other on one connection.
 pub async fn latency(url: &str, token: &str, count: usize) -> Done {
+    let warm_up = count / 10;
+    one_by_one(url, (0..count + warm_up).map(|_| token), warm_up).await
+}
+
+/// One call after the other, each with a token that was not seen before.
+pub async fn cold(url: &str, dir: &str, count: usize) -> Done {
+    let tokens = std::fs::read_to_string(format!("{dir}/tokens"))?;
+    // From the end: `callers` takes them from the start.
+    one_by_one(url, tokens.lines().rev().take(count), 0).await
+}
+
+async fn one_by_one<'a>(url: &str, tokens: impl Iterator<Item = &'a str>, warm_up: usize) -> Done {
     let url: http::Uri = url.parse()?;
     let mut sender = connect(&url).await?;
-    let mut times = Vec::with_capacity(count);
-    for round in 0..count + count / 10 {
+    let mut times = Vec::new();
+    for (round, token) in tokens.enumerate() {
         sender.ready().await?;
+        let request = request(&url, token, http::Method::POST);
         let started = Instant::now();
-        let response = sender.send_request(request(&url, token, http::Method::POST)).await?;
+        let response = sender.send_request(request).await?;
         expect_ok(&response)?;
         response.into_body().collect().await?;
-        if round >= count / 10 {
+        if round >= warm_up {
             times.push(started.elapsed().as_micros());
         }
     }
     times.sort_unstable();
-    println!("{} {}", times[times.len() / 2], times[times.len() * 99 / 100]);
+    let at = |percent: usize| times.get(times.len() * percent / 100).ok_or("no calls");
+    println!("{} {}", at(50)?, at(99)?);
     Ok(())
 }
