@@ -1,6 +1,7 @@
 //! One protected MCP server, as data: what the path needs to know of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
 
 /// Where the acquired credential goes on the request to the server.
@@ -85,6 +86,24 @@ pub struct Tool {
 #[derive(Debug, Default)]
 pub struct Catalogue {
     tools: RwLock<Arc<BTreeMap<Box<str>, Tool>>>,
+    announces: AtomicU8,
+}
+
+/// A list whose changes a server announces (`listChanged` of its capabilities).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// `notifications/tools/list_changed`
+    Tools = 1,
+    /// `notifications/prompts/list_changed`
+    Prompts = 2,
+    /// `notifications/resources/list_changed`
+    Resources = 4,
+}
+
+impl Announced {
+    /// All of them, with the name of their capability.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("tools", Self::Tools), ("prompts", Self::Prompts), ("resources", Self::Resources)];
 }
 
 impl Catalogue {
@@ -93,9 +112,21 @@ impl Catalogue {
         self.tools.read().ok().and_then(|tools| tools.get(name).cloned())
     }
 
-    /// All tools that are known.
-    pub fn tools(&self) -> Vec<(Box<str>, Tool)> {
-        self.tools.read().map_or_else(|_| Vec::new(), |tools| tools.iter().map(|(n, t)| (n.clone(), t.clone())).collect())
+    /// The server said that it announces changes of this list.
+    pub fn note_announced(&self, list: Announced) {
+        self.announces.fetch_or(list as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the server announces changes of this list, as far as it was heard to say so.
+    pub fn announces(&self, list: Announced) -> bool {
+        self.announces.load(Ordering::Relaxed) & list as u8 != 0
+    }
+
+    /// Takes over what another catalogue of the same server knows.
+    #[must_use]
+    pub fn taken_over(before: &Self) -> Self {
+        let tools = before.tools.read().map_or_else(|_| Arc::default(), |tools| tools.clone());
+        Self { tools: RwLock::new(tools), announces: AtomicU8::new(before.announces.load(Ordering::Relaxed)) }
     }
 
     /// True when no list has passed yet.

@@ -16,6 +16,7 @@ use crate::answer::respond;
 use crate::body::ResponseBody;
 use crate::entrance::Route;
 use crate::gateway::{From, Gateway, early};
+use crate::recorded::Recorded;
 use crate::stream::{Stream, Terms};
 use crate::upstream::{ServerBody, Upstream};
 use crate::cors;
@@ -31,6 +32,8 @@ pub struct Shared {
     pub sink: Arc<dyn Sink>,
     /// Turns true when the gateway drains.
     pub drain: watch::Receiver<bool>,
+    /// Counts the times that lists changed because policies did.
+    pub lists: watch::Receiver<u64>,
 }
 
 /// One worker thread's view.
@@ -161,7 +164,7 @@ impl Service {
     async fn released(&self, gateway: &Gateway, released: Released<ServerBody>, verb: Verb) -> Response<ResponseBody> {
         let caller = released.caller().clone();
         let (era, listens) = (released.era(), released.listens());
-        let (parts, body) = released.into_response().into_parts();
+        let (parts, mut body) = released.into_response().into_parts();
         let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let events = kind.is_some_and(|kind| contains(kind, b"text/event-stream"));
         let now = self.shared.sink.now();
@@ -180,10 +183,17 @@ impl Service {
             verb,
             listens,
             drain: self.shared.drain.clone(),
+            lists: self.lists_from_now_on(),
             place,
         };
+        let recorded_first = self.shared.audit.settings().flush == Flush::BeforeAnswer;
+        if events && recorded_first {
+            body.record_before_answer();
+            let stream = Recorded::new(Stream::new(body, events, terms), self.shared.audit.clone());
+            return Response::from_parts(parts, ResponseBody::Recorded(Box::new(stream)));
+        }
         let stream = Stream::new(body, events, terms);
-        if events || self.shared.audit.settings().flush == Flush::Batch {
+        if !recorded_first {
             return Response::from_parts(parts, ResponseBody::Stream(Box::new(stream)));
         }
         let Ok(whole) = stream.whole().await else {
@@ -193,6 +203,12 @@ impl Service {
             Ok(()) => Response::from_parts(parts, ResponseBody::whole(whole)),
             Err(NotDurable) => self.unrecorded(),
         }
+    }
+
+    fn lists_from_now_on(&self) -> watch::Receiver<u64> {
+        let mut lists = self.shared.lists.clone();
+        lists.mark_unchanged();
+        lists
     }
 
     /// What was to be on disk first is not: the answer stays here.

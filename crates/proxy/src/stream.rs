@@ -55,6 +55,8 @@ pub struct Terms {
     pub listens: bool,
     /// Turns true when the gateway drains.
     pub drain: watch::Receiver<bool>,
+    /// Counts the times that lists changed because policies did.
+    pub lists: watch::Receiver<u64>,
     /// The caller's place among its streams.
     pub place: Option<StreamPlace>,
 }
@@ -67,12 +69,14 @@ pub struct Stream {
     started: Instant,
     /// Made at the first wait: most answers are there at once and need no timer.
     waits: Option<Box<Waits>>,
+    /// The gateway drains or lists changed, and it was not acted on yet.
+    signalled: bool,
 }
 
 struct Waits {
     over: Pin<Box<Sleep>>,
-    /// Of streams that only listen, until the gateway drains.
-    drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Of streams that only listen, until the gateway drains or lists change.
+    signal: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     beat: Pin<Box<Sleep>>,
     idle: Option<Pin<Box<Sleep>>>,
 }
@@ -87,7 +91,12 @@ impl Terms {
 impl Stream {
     /// `events`: the answer is an event stream.
     pub fn new(body: Filtered<ServerBody>, events: bool, terms: Terms) -> Self {
-        Self { body: Some(body), terms, events, started: Instant::now(), waits: None }
+        Self { body: Some(body), terms, events, started: Instant::now(), waits: None, signalled: false }
+    }
+
+    /// Whether the call's record is closed.
+    pub fn is_recorded(&self) -> bool {
+        self.body.as_ref().is_none_or(Filtered::is_recorded)
     }
 
     /// When it ends at the latest: an event stream with the caller's token.
@@ -106,6 +115,21 @@ impl Stream {
     fn is_drained(&self) -> bool {
         let between = self.body.as_ref().is_some_and(Filtered::between_events);
         self.events && self.terms.only_listens() && between && *self.terms.drain.borrow()
+    }
+
+    /// The news that lists changed, between two events; then listens for the next.
+    fn tell(&mut self) -> Option<Bytes> {
+        if !self.signalled || !self.body.as_ref().is_some_and(Filtered::between_events) {
+            return None;
+        }
+        self.signalled = false;
+        let changed = self.terms.lists.has_changed().unwrap_or(false);
+        self.terms.lists.mark_unchanged();
+        let terms = &self.terms;
+        if let Some(waits) = &mut self.waits {
+            waits.signal = Some(signal(terms));
+        }
+        self.body.as_ref().filter(|_| changed)?.lists_changed()
     }
 
     fn waits(&mut self) -> &mut Waits {
@@ -147,37 +171,56 @@ impl Stream {
 
 impl Waits {
     fn new(terms: &Terms, events: bool, last: Instant) -> Self {
-        let Terms { lifetimes, drain, .. } = terms;
+        let lifetimes = &terms.lifetimes;
         let listens = events && terms.only_listens();
-        let mut drain = drain.clone();
-        let drained = async move {
-            // A sender that is gone means that nothing will drain this stream but its own end.
-            if drain.wait_for(|draining| *draining).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         Self {
             over: Box::pin(tokio::time::sleep_until(last)),
-            drained: listens.then(|| Box::pin(drained) as _),
+            signal: listens.then(|| signal(terms)),
             beat: Box::pin(tokio::time::sleep(lifetimes.keep_alive)),
             idle: (!listens).then(|| Box::pin(tokio::time::sleep(lifetimes.idle))),
         }
     }
 
-    /// Whether its time is over; if not, whoever waits is woken when it is, or when the gateway drains.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(drained) = &mut self.drained
-            && drained.as_mut().poll(cx).is_ready()
-        {
-            // Seen by `Stream::is_drained` from now on.
-            self.drained = None;
+    /// Whether the gateway drains or lists changed; what it was is seen in the terms. Not asked again afterwards
+    /// until it is armed anew.
+    fn poll_signal(&mut self, cx: &mut Context<'_>) -> bool {
+        let came = self.signal.as_mut().is_some_and(|signal| signal.as_mut().poll(cx).is_ready());
+        if came {
+            self.signal = None;
         }
+        came
+    }
+
+    /// Whether its time is over; if not, whoever waits is woken when it is.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
         self.over.as_mut().poll(cx).is_ready()
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
         self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready())
     }
+}
+
+/// Resolves when the gateway drains or lists change.
+fn signal(terms: &Terms) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let (mut drain, mut lists) = (terms.drain.clone(), terms.lists.clone());
+    Box::pin(async move {
+        let drained = async {
+            // A sender that is gone means that nothing will drain this stream but its own end.
+            if drain.wait_for(|draining| *draining).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let changed = async {
+            if lists.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = changed => {}
+        }
+    })
 }
 
 impl Body for Stream {
@@ -206,8 +249,19 @@ impl Body for Stream {
         if this.waits().poll_idle(cx) {
             return this.end(IDLE);
         }
+        if this.waits().poll_signal(cx) {
+            this.signalled = true;
+        }
         if this.is_drained() {
             return this.end(DRAIN);
+        }
+        if let Some(told) = this.tell() {
+            // Asked again at once by whoever sends, which arms the signal anew.
+            return Poll::Ready(Some(Ok(Frame::data(told))));
+        }
+        if this.waits().poll_signal(cx) {
+            this.signalled = true;
+            cx.waker().wake_by_ref();
         }
         let keeps_alive = this.events && this.terms.era == Era::Modern;
         if keeps_alive && this.body.as_ref().is_some_and(Filtered::between_events) {

@@ -110,11 +110,9 @@ fn path_of(server: &ServerPlan) -> Box<str> {
 
 fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Option<&Gateway>) -> Server {
     let known = before.and_then(|gateway| gateway.entrance.servers.get(&path_of(plan)));
-    let catalogue = known.filter(|server| server.url == plan.url).map_or_else(Catalogue::default, |server| {
-        let next = Catalogue::default();
-        next.learn(server.catalogue.tools());
-        next
-    });
+    let catalogue = known
+        .filter(|server| server.url == plan.url)
+        .map_or_else(Catalogue::default, |server| Catalogue::taken_over(&server.catalogue));
     let fixed = plan.credential.iter().all(|step| matches!(step, StepPlan::Static(_)));
     Server {
         name: plan.name.as_str().into(),

@@ -42,6 +42,7 @@ pub(super) struct Inner {
     tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     upstream_tls: Arc<ArcSwap<rustls::ClientConfig>>,
     pub(super) plan: Mutex<Arc<Plan>>,
+    lists: watch::Sender<u64>,
     pub(super) eyes: Eyes,
 }
 
@@ -62,11 +63,13 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     let house = house(&plan, runtime.handle())?;
     let gateway = assemble(&house, &plan, policy, None)?;
     let (drain, drained) = watch::channel(false);
+    let (lists, heard) = watch::channel(0);
     let shared = Arc::new(Shared {
         gateway: ArcSwap::from_pointee(gateway),
         audit: eyes.audit.clone(),
         sink: eyes.sink.clone() as Arc<dyn Sink>,
         drain: drained,
+        lists: heard,
     });
     let server_tls = plan.tls.as_ref().map(tls::server).transpose()?;
     let server_tls = Arc::new(ArcSwapOption::from(server_tls));
@@ -87,7 +90,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     .map_err(|error| Failed::of(format!("listen {}", plan.listen), error))?;
     let admin_address = plan.admin;
     let address = listening.address;
-    let inner = Arc::new(Inner { house, shared, tls: server_tls, upstream_tls, plan: Mutex::new(Arc::new(plan)), eyes });
+    let inner = Arc::new(Inner { house, shared, tls: server_tls, upstream_tls, plan: Mutex::new(Arc::new(plan)), lists, eyes });
     let admin = match admin_address {
         Some(admin) => Some(eyes::serve_admin(&inner, admin, &listening, runtime.handle())?),
         None => None,
@@ -165,7 +168,13 @@ impl Inner {
         self.upstream_tls.store(tls::upstream(&plan)?);
         self.tls.store(tls);
         self.shared.gateway.store(Arc::new(next));
+        let texts = |plan: &Plan| -> Vec<String> { plan.policies.iter().map(|source| source.text.clone()).collect() };
+        let changed = texts(&before) != texts(&plan);
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+        if changed {
+            // What lists show may have changed: listeners are told (checklist P12).
+            self.lists.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 }

@@ -9,6 +9,10 @@ use crate::mcp::door::canonical_id;
 use crate::mcp::json::{self, Edit, Kind as Json, Value};
 use crate::mcp::methods::{Class, List};
 use crate::mcp::{Call, Era, Kind};
+use crate::server::Announced;
+
+/// Names of a message that mean something.
+const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// What is to be done with the messages of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub(super) enum Work {
     List(List),
     /// A stream that answers anything (GET, perhaps resumed): lists are known by their shape.
     Shape,
+    /// The answer to `initialize` says what the server announces.
+    Capabilities,
     /// State is sealed and tasks are noted, because the server cannot tell callers apart.
     State,
 }
@@ -28,6 +34,7 @@ impl Work {
         match (&call.kind, call.method.class()) {
             (Kind::OpenStream, _) => Self::Shape,
             (Kind::Request(_), Class::List(list)) => Self::List(list),
+            (Kind::Request(_), Class::Life) if call.method.name() == "initialize" => Self::Capabilities,
             (Kind::Request(_), Class::Use) if sight.server.shared_credential => Self::State,
             _ => Self::Pass,
         }
@@ -41,11 +48,17 @@ pub(super) struct Eyes {
     pub(super) work: Work,
     /// The server's own session id: as its reply gave it, or as the call had it.
     pub(super) session: Option<HeaderValue>,
+    /// The event that answers the call is to be told from the others.
+    pub(super) awaits: bool,
+    /// The event looked at last may be that one.
+    pub(super) answers: bool,
 }
 
 impl Look for Eyes {
     fn event(&mut self, event: &Bytes) -> Result<Option<Bytes>, &'static str> {
+        self.answers = false;
         let Some(data) = sse::data(event) else { return Ok(None) };
+        self.answers = self.awaits && self.may_answer(&data);
         let changed = match self.message(&data) {
             Ok(edits) if edits.is_empty() => return Ok(None),
             Ok(edits) => json::edited(&Bytes::copy_from_slice(&data), edits),
@@ -53,12 +66,32 @@ impl Look for Eyes {
         };
         Ok(Some(sse::with_data(event, &changed)))
     }
+
+    fn answers(&self) -> bool {
+        self.answers
+    }
 }
 
 impl Eyes {
     /// Whether there is anything to learn from a stream: the requests of a legacy server.
     pub(super) fn learns(&self) -> bool {
         self.sight.era == Era::Legacy
+    }
+
+    /// Whether a message may be the response to the call: what some client could take for it is.
+    fn may_answer(&self, text: &[u8]) -> bool {
+        let Some(asked) = self.call.id().and_then(|id| json::checked(id.as_bytes()).ok()).and_then(canonical_id)
+        else {
+            return true;
+        };
+        let Ok(message) = json::checked(text) else { return true };
+        if message.kind() != Json::Object || json::clear_names(message, &ENVELOPE).is_err() {
+            return true;
+        }
+        let responds = message.member("result").is_some() || message.member("error").is_some();
+        // Some clients take "1" for 1: the kind of the id does not count.
+        let same = |id| canonical_id(id).is_none_or(|id| id.get(1..) == asked.get(1..));
+        responds && message.member("id").is_none_or(same)
     }
 
     /// The changes to one message.
@@ -70,7 +103,7 @@ impl Eyes {
             Work::State if !self.learns() && !may_hold_state(text) => Ok(Vec::new()),
             // Nothing in it has to be kept from the caller. State that was not sealed and a task that was not
             // noted are refused when they come back.
-            Work::Pass | Work::State => Ok(self.read(text).unwrap_or_default()),
+            Work::Pass | Work::State | Work::Capabilities => Ok(self.read(text).unwrap_or_default()),
             Work::List(_) | Work::Shape => self.read(text),
         }
     }
@@ -80,8 +113,7 @@ impl Eyes {
         if message.kind() != Json::Object {
             return Err("a message that is not an object");
         }
-        let known = ["jsonrpc", "id", "method", "params", "result", "error"];
-        json::clear_names(message, &known).map_err(|_| "a name that differs only by case")?;
+        json::clear_names(message, &ENVELOPE).map_err(|_| "a name that differs only by case")?;
         match (message.member("method"), message.member("result")) {
             (Some(_), Some(_)) => Err("a message that is a request and a response"),
             (Some(_), None) => {
@@ -103,6 +135,10 @@ impl Eyes {
     fn result(&self, result: Value<'_>) -> Result<Vec<Edit>, &'static str> {
         match self.work {
             Work::Pass => Ok(Vec::new()),
+            Work::Capabilities => {
+                self.note_announced(result);
+                Ok(Vec::new())
+            }
             Work::List(list) => self.lists(result, &[list]),
             Work::Shape => {
                 if self.sight.server.shared_credential {
@@ -113,6 +149,15 @@ impl Eyes {
             Work::State => {
                 self.note_tasks(result);
                 self.state(result)
+            }
+        }
+    }
+
+    fn note_announced(&self, result: Value<'_>) {
+        let said = |name: &str| result.member("capabilities")?.member(name)?.member("listChanged");
+        for (name, list) in Announced::ALL {
+            if said(name).and_then(|announced| announced.boolean()) == Some(true) {
+                self.sight.server.catalogue.note_announced(list);
             }
         }
     }

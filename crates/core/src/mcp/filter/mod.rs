@@ -63,6 +63,10 @@ pub struct Filtered<B> {
     /// Bytes given to the caller.
     sent: u64,
     trail: Option<Trail>,
+    /// Pieces of `out` before the one that answers the call, with which the record is closed.
+    before_answer: Option<usize>,
+    /// The record was closed as answered, although more may follow.
+    answered: bool,
     /// Why it ends, once the bytes of `out` are sent, if it is not the server's own end.
     broken: Option<Broken>,
     /// The end was reported.
@@ -90,7 +94,7 @@ pub(crate) fn filtered<B: Body<Data = Bytes>>(
     let work = Work::of(&call, &sight);
     let limits = sight.door.limits();
     let session = came.headers.get(head::SESSION).or(call.session.as_ref()).cloned();
-    let eyes = Eyes { sight, call, work, session };
+    let eyes = Eyes { sight, call, work, session, awaits: false, answers: false };
     let way = match Media::of(&came.headers) {
         Media::Events => {
             let grip = match work {
@@ -112,6 +116,8 @@ pub(crate) fn filtered<B: Body<Data = Bytes>>(
         out: VecDeque::new(),
         sent: 0,
         trail: Some(trail),
+        before_answer: None,
+        answered: false,
         broken: None,
         done: false,
     };
@@ -139,6 +145,21 @@ impl<B> Filtered<B> {
     pub fn between_events(&self) -> bool {
         let between = matches!(&self.way, Way::Stream(events) if events.between());
         between && self.out.is_empty()
+    }
+
+    /// Of a stream that answers a call: from now on the record is closed with the event that carries the response,
+    /// and not with the stream's end, so that whoever gives the events can wait for the record before this one.
+    /// That costs a look at each event.
+    pub fn record_before_answer(&mut self) {
+        if let (Way::Stream(events), Some(_)) = (&mut self.way, self.eyes.call.id()) {
+            events.hold();
+            self.eyes.awaits = true;
+        }
+    }
+
+    /// Whether the record is closed.
+    pub fn is_recorded(&self) -> bool {
+        self.trail.is_none()
     }
 
     /// Ends a stream before the server does, and its record with it. Gives the event that the protocol has for
@@ -183,6 +204,9 @@ impl<B> Filtered<B> {
     }
 
     fn error_answer(&self) -> Option<Bytes> {
+        if self.answered {
+            return None;
+        }
         let request = self.trail.as_ref().map_or([b'0'; 26], Trail::id);
         self.eyes.call.id().map(|id| own::unreleasable(id, &request))
     }
@@ -245,6 +269,10 @@ impl<B> Filtered<B> {
 
     fn drain(&mut self) {
         if let Way::Stream(events) = &mut self.way {
+            let waiting = self.out.len();
+            if let Some(before) = events.before_answer().filter(|_| self.eyes.awaits) {
+                self.before_answer.get_or_insert(waiting + before);
+            }
             self.out.extend(std::iter::from_fn(|| events.next()));
         }
     }
@@ -259,7 +287,22 @@ impl<B> Filtered<B> {
 
     /// An error was put in the place of what may not pass: that is a proper end, all else is reset.
     fn is_replaced(&self) -> bool {
-        matches!(self.broken, Some(Broken::Unreleasable(_))) && self.eyes.call.id().is_some()
+        matches!(self.broken, Some(Broken::Unreleasable(_))) && self.eyes.call.id().is_some() && !self.answered
+    }
+
+    /// Closes the trail with the piece that answers the call, when that is wanted.
+    fn close_if_answer(&mut self) {
+        match self.before_answer {
+            None => {}
+            Some(0) => {
+                self.before_answer = None;
+                self.answered = true;
+                if let Some(trail) = self.trail.take() {
+                    trail.answered(self.sent);
+                }
+            }
+            Some(before) => self.before_answer = Some(before - 1),
+        }
     }
 
     /// Nothing more will be sent: closes the trail.
@@ -300,6 +343,7 @@ where
         loop {
             if let Some(data) = this.out.pop_front() {
                 this.sent += data.len() as u64;
+                this.close_if_answer();
                 this.close_if_given();
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }

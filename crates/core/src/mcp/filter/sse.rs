@@ -25,6 +25,9 @@ pub(super) trait Look {
     /// # Errors
     /// The stream must end here.
     fn event(&mut self, event: &Bytes) -> Result<Option<Bytes>, &'static str>;
+
+    /// Whether the event that was looked at last may be the one that answers the call.
+    fn answers(&self) -> bool;
 }
 
 /// A stream of events in the making.
@@ -43,6 +46,8 @@ pub(super) struct Events {
     pending: BytesMut,
     overlong: bool,
     out: VecDeque<Bytes>,
+    /// The place in `out` of the first event that may answer the call. Known of held streams only.
+    answer: Option<usize>,
 }
 
 impl Events {
@@ -57,7 +62,22 @@ impl Events {
             pending: BytesMut::new(),
             overlong: false,
             out: VecDeque::new(),
+            answer: None,
         }
+    }
+
+    /// From now on an event passes when it is complete and was looked at; one over the limit passes unseen if
+    /// nothing in the stream had to be kept from the caller before.
+    pub(super) fn hold(&mut self) {
+        if self.grip != Grip::Hold {
+            self.grip = Grip::Hold;
+            self.strict = false;
+        }
+    }
+
+    /// How many pieces will be given by [`Self::next`] before the one that may answer the call; told once.
+    pub(super) fn before_answer(&mut self) -> Option<usize> {
+        self.answer.take()
     }
 
     /// Takes a chunk of the stream.
@@ -119,6 +139,9 @@ impl Events {
                 let changed = look.event(&event)?;
                 let event = changed.unwrap_or(event);
                 if !event.is_empty() {
+                    if look.answers() {
+                        self.answer.get_or_insert(self.out.len());
+                    }
                     self.out.push_back(event);
                 }
             }
@@ -147,6 +170,8 @@ impl Events {
                     return Err("an event over the limit");
                 }
                 self.grip = Grip::Observe;
+                // Nobody looked at it: it may be the answer.
+                self.answer.get_or_insert(self.out.len());
                 self.out.extend([self.pending.split().freeze(), rest.clone()]);
             }
             self.overlong = true;
