@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use safeconduct_core::refusal::Reason;
 
+use crate::recorded::Recorded;
 use crate::stream::Stream;
 
 /// Reads a whole body of at most `limit` bytes within `time`. A body of one frame is not copied.
@@ -60,6 +61,8 @@ pub enum ResponseBody {
     Whole(Option<Bytes>),
     /// A released answer.
     Stream(Box<Stream>),
+    /// The same, where the response waits for its record.
+    Recorded(Box<Recorded>),
 }
 
 impl ResponseBody {
@@ -80,6 +83,7 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b)))),
             Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
+            Self::Recorded(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
         }
     }
 
@@ -87,6 +91,7 @@ impl Body for ResponseBody {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Stream(stream) => stream.is_end_stream(),
+            Self::Recorded(stream) => stream.is_end_stream(),
         }
     }
 
@@ -94,6 +99,7 @@ impl Body for ResponseBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Stream(stream) => stream.size_hint(),
+            Self::Recorded(stream) => stream.size_hint(),
         }
     }
 }

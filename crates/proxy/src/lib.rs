@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listener;
 pub mod metadata;
 pub mod pool;
+pub mod recorded;
 pub mod request_id;
 pub mod service;
 pub mod sink;
