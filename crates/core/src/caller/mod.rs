@@ -1,8 +1,25 @@
 //! Who calls: the token as it came, the token once verified, and the caller it speaks for.
 
+mod actors;
+mod algorithm;
+mod claims;
+mod fingerprint;
+mod introspect;
+mod jwt;
+mod keys;
+mod presets;
 mod principal;
+mod problem;
+mod rules;
 
+pub use algorithm::Algorithm;
+pub use introspect::verify_introspection;
+pub use jwt::{MAX_TOKEN, Peeked, examine, looks_signed, peek_issuer, suppose, verify_jwt};
+pub use keys::{BadKeySet, KeySet, MAX_BYTES as MAX_KEY_SET, MAX_KEYS, Skipped};
+pub use presets::{PRESETS, Preset, Quirks, WorkloadSign};
 pub use principal::{Actor, Fingerprint, Kind, Principal};
+pub use problem::TokenProblem;
+pub use rules::{ClaimPath, ClaimPaths, IssuerRules, MAX_LEEWAY};
 
 use std::sync::Arc;
 

@@ -23,10 +23,7 @@ pub struct Seen {
 
 impl Seen {
     pub fn content_type(&self) -> &str {
-        self.headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -37,9 +34,7 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    pub async fn start(
-        answer: impl Fn(Seen) -> Response<Full<Bytes>> + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start(answer: impl Fn(Seen) -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(AtomicUsize::new(0));
@@ -53,17 +48,8 @@ impl Loopback {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await.unwrap().to_bytes();
                         let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-                        let path = head
-                            .uri
-                            .path_and_query()
-                            .map(ToString::to_string)
-                            .unwrap_or_default();
-                        Ok::<_, Infallible>(answer(Seen {
-                            number,
-                            path,
-                            headers: head.headers,
-                            body,
-                        }))
+                        let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+                        Ok::<_, Infallible>(answer(Seen { number, path, headers: head.headers, body }))
                     }
                 });
                 tokio::spawn(async move {
@@ -73,11 +59,7 @@ impl Loopback {
                 });
             }
         });
-        Self {
-            address,
-            seen,
-            task,
-        }
+        Self { address, seen, task }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -100,15 +82,9 @@ impl Drop for Loopback {
     }
 }
 
-pub fn reply(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+pub fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

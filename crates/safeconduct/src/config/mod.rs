@@ -1,0 +1,79 @@
+//! The configuration file: from text to a [`plan::Plan`], or to all problems at once.
+
+mod decode;
+mod mask;
+mod near;
+mod node;
+pub mod plan;
+mod policies;
+mod problem;
+mod raw;
+mod render;
+mod resolve;
+pub mod schema;
+mod values;
+
+pub use plan::Plan;
+pub use policies::compile;
+pub use problem::{Problem, Report, Severity, SourceText};
+pub use render::Row;
+pub use resolve::Surroundings;
+
+use std::path::Path;
+
+use decode::Decode;
+use problem::Problems;
+use resolve::Resolver;
+
+/// What reading a configuration came to.
+pub struct Loaded {
+    /// The plan, when there is no error.
+    pub plan: Option<Plan>,
+    /// Errors and warnings.
+    pub report: Report,
+}
+
+/// Reads, resolves and checks a configuration file. Policies are read; [`compile`] compiles them.
+pub fn load(path: &Path) -> Loaded {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(&name, &text, &Surroundings::of_process(path)),
+        Err(error) => {
+            let mut problems = Problems::default();
+            problems
+                .error(0..0, format!("cannot read the configuration: {error}"))
+                .help("name it with `--config FILE`; the default is `safeconduct.yaml` in this directory");
+            finish(None, &name, "", problems)
+        }
+    }
+}
+
+/// The same for a text whose surroundings are given.
+pub fn read(name: &str, text: &str, surroundings: &Surroundings) -> Loaded {
+    let mut problems = Problems::default();
+    let node = match node::parse(text) {
+        Ok(node) => node,
+        Err(unreadable) => {
+            problems
+                .error(unreadable.span, format!("this is not YAML: {}", unreadable.message))
+                .label("reading stopped here");
+            return finish(None, name, text, problems);
+        }
+    };
+    let plan = match raw::File::decode(&node, &mut problems) {
+        Some(file) => Resolver { surroundings, problems: &mut problems, file: &file }.plan(),
+        None => None,
+    };
+    finish(plan, name, text, problems)
+}
+
+fn finish(plan: Option<Plan>, name: &str, text: &str, problems: Problems) -> Loaded {
+    let masked = mask::mask(text, &problems.secret_spans);
+    let mut report = Report {
+        sources: vec![SourceText { name: name.to_owned(), text: masked }],
+        problems: problems.found,
+    };
+    report.sort();
+    let plan = plan.filter(|_| !report.has_errors());
+    Loaded { plan, report }
+}

@@ -1,0 +1,377 @@
+//! The configuration as it is meant: every name looked up, every default filled in, nothing left to check.
+//!
+//! Plain immutable data. A reload makes another plan and swaps it whole.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeconduct_core::policy::Source;
+use safeconduct_core::secret::Secret;
+
+pub use super::raw::{
+    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Flush, IssuedAudience, IssuedType, OnFailure, Preset, SigningAlgorithm, TokenType,
+};
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where clients are listened for.
+    pub listen: SocketAddr,
+    /// Certificate and key of the listener; None for plain http.
+    pub tls: Option<TlsPlan>,
+    /// What clients see: scheme, host and port, without a slash at its end.
+    pub public_url: String,
+    /// Where health, metrics and status are served.
+    pub admin: Option<SocketAddr>,
+    /// Values of `Host` that are accepted, in lower case; with a port only that port, without one any.
+    pub allowed_hosts: Vec<String>,
+    /// Values of `Origin` that are accepted.
+    pub allowed_origins: Vec<String>,
+    /// Networks (`10.0.0.0/8`, single addresses as `/32` and `/128`) whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// Certificate authorities (PEM) believed besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whom we believe, in the order of the file.
+    pub issuers: Vec<IssuerPlan>,
+    /// Who we are at token endpoints, in the order of the file.
+    pub clients: Vec<ClientPlan>,
+    /// The MCP servers, in the order of the file.
+    pub servers: Vec<ServerPlan>,
+    /// What `{group:MAP}` stands for: name of the map, then group and word in the order of the file.
+    pub group_maps: Vec<(String, Vec<(String, String)>)>,
+    /// Policy texts, in the order of the file and, within a directory, of their names.
+    pub policies: Vec<Source>,
+    /// Files and directories that the policies come from: what a reload watches.
+    pub policy_paths: Vec<PathBuf>,
+    /// Where audit lines go.
+    pub audit: AuditPlan,
+    /// Limits.
+    pub limits: LimitsPlan,
+    /// Timeouts.
+    pub timeouts: TimeoutsPlan,
+    /// Key that session identifiers are sealed with, 32 bytes; None: made at start.
+    pub session_key: Option<Arc<SecretValue>>,
+    /// Traces.
+    pub telemetry: Option<TelemetryPlan>,
+}
+
+/// Certificate and key files, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPlan {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// One issuer of callers' tokens.
+#[derive(Clone, Debug)]
+pub struct IssuerPlan {
+    /// Its name in the file.
+    pub name: String,
+    /// Issuer identifier, exactly as in `iss`.
+    pub issuer: String,
+    /// Known quirks.
+    pub preset: Preset,
+    /// Audiences accepted besides the server's own resource identifier.
+    pub audiences: Vec<String>,
+    /// Whether a token with an audience besides the accepted one is refused.
+    pub single_audience: bool,
+    /// Accepted signature algorithms; never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// Claim paths that differ from the preset's.
+    pub claims: ClaimsPlan,
+    /// Introspection of opaque tokens.
+    pub introspection: Option<IntrospectionPlan>,
+    /// Where its keys are.
+    pub keys: KeysPlan,
+    /// What `typ` must be.
+    pub token_type: TokenType,
+    /// How far its clock may be off; at most 60 s.
+    pub leeway: Duration,
+    /// Oldest token accepted.
+    pub max_age: Option<Duration>,
+    /// Whether plain http is accepted for it beyond loopback.
+    pub allow_http: bool,
+}
+
+/// Claim paths; None: by preset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimsPlan {
+    /// Scopes.
+    pub scopes: Option<String>,
+    /// Groups.
+    pub groups: Option<String>,
+    /// Client.
+    pub client: Option<String>,
+    /// Mail address.
+    pub email: Option<String>,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysPlan {
+    /// Found by OIDC discovery and RFC 8414.
+    Discovery,
+    /// At this URL.
+    JwksUri(String),
+    /// In this file.
+    JwksFile(PathBuf),
+}
+
+/// Token introspection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntrospectionPlan {
+    /// Endpoint.
+    pub endpoint: String,
+    /// Name of the client that asks; it is in [`Plan::clients`].
+    pub client: String,
+    /// How long an answer is used.
+    pub cache: Duration,
+}
+
+/// One client registration.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// Its name in the file.
+    pub name: String,
+    /// Client identifier.
+    pub client_id: String,
+    /// How it proves itself.
+    pub auth: ClientAuthPlan,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Debug)]
+pub enum ClientAuthPlan {
+    /// HTTP Basic.
+    SecretBasic {
+        /// The secret.
+        secret: Arc<SecretValue>,
+        /// How it is written.
+        encoding: BasicEncoding,
+    },
+    /// In the form.
+    SecretPost {
+        /// The secret.
+        secret: Arc<SecretValue>,
+    },
+    /// A signed assertion.
+    PrivateKeyJwt {
+        /// PEM (PKCS#8).
+        private_key: Arc<SecretValue>,
+        /// `kid`.
+        key_id: Option<String>,
+        /// None: by the key.
+        algorithm: Option<SigningAlgorithm>,
+        /// The assertion's `aud`; None: the URL that it is sent to.
+        audience: Option<String>,
+    },
+    /// The identifier alone.
+    None,
+}
+
+/// One MCP server.
+#[derive(Clone, Debug)]
+pub struct ServerPlan {
+    /// Its name in the file and in the path.
+    pub name: String,
+    /// Resource identifier: `public_url` + `/NAME/mcp`.
+    pub resource: String,
+    /// URL of its metadata document (RFC 9728 §3.1).
+    pub metadata_url: String,
+    /// Endpoint.
+    pub url: http::Uri,
+    /// Names of its issuers; never empty, each in [`Plan::issuers`].
+    pub issuers: Vec<String>,
+    /// Scopes by method.
+    pub scopes: Vec<(String, Vec<String>)>,
+    /// How its credential is got; empty for `none`.
+    pub credential: Vec<StepPlan>,
+    /// Where the credential goes.
+    pub deliver: DeliverPlan,
+}
+
+/// Where a credential goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliverPlan {
+    /// Header.
+    pub header: http::HeaderName,
+    /// What stands before the credential.
+    pub prefix: String,
+}
+
+/// One step of a chain.
+#[derive(Clone, Debug)]
+pub enum StepPlan {
+    /// Token exchange.
+    Exchange(Box<ExchangePlan>),
+    /// A named secret.
+    Static(Arc<SecretValue>),
+}
+
+impl StepPlan {
+    /// Its name in the file.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Exchange(_) => "exchange",
+            Self::Static(_) => "static",
+        }
+    }
+}
+
+/// Token exchange (RFC 8693). Texts may hold templates (`{subject}`).
+#[derive(Clone, Debug)]
+pub struct ExchangePlan {
+    /// Token endpoint.
+    pub token_endpoint: String,
+    /// Name of the client that asks, in [`Plan::clients`]; None: no client authentication.
+    pub client: Option<String>,
+    /// `audience` parameters.
+    pub audiences: Vec<String>,
+    /// `resource` parameters.
+    pub resources: Vec<String>,
+    /// Scopes asked for.
+    pub scopes: Vec<String>,
+    /// `subject_token_type`, a URI.
+    pub subject_token_type: String,
+    /// `requested_token_type`, a URI; None: not sent.
+    pub requested_token_type: Option<String>,
+    /// Actor token and its type, a URI.
+    pub actor: Option<(Arc<SecretValue>, String)>,
+    /// Whether `issued_token_type` may be missing.
+    pub issued_token_type: IssuedType,
+    /// How an issued JWT's `aud` is checked.
+    pub issued_audience: IssuedAudience,
+    /// The `aud` expected, where it is not what is asked for; empty: what is asked for.
+    pub expected_audience: Vec<String>,
+    /// What happens to a token with more scopes.
+    pub broader_scope: BroaderScope,
+    /// More parameters.
+    pub parameters: Vec<(String, String)>,
+    /// Longest use of an issued token.
+    pub max_lifetime: Option<Duration>,
+    /// Longest wait for one attempt.
+    pub attempt_timeout: Duration,
+    /// Longest wait, retries included.
+    pub timeout: Duration,
+    /// Whether plain http is accepted beyond loopback.
+    pub allow_http: bool,
+}
+
+/// Audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPlan {
+    /// File; None: standard output.
+    pub file: Option<PathBuf>,
+    /// What of the arguments is written.
+    pub arguments: ArgumentDetail,
+    /// When lines are written.
+    pub flush: Flush,
+    /// What happens when they cannot be.
+    pub on_failure: OnFailure,
+}
+
+/// Limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsPlan {
+    /// Largest request body, bytes.
+    pub body: u64,
+    /// Largest list that is read whole, bytes.
+    pub list: u64,
+    /// Calls of one caller in a time.
+    pub per_caller: Option<(u32, Duration)>,
+    /// Streams of one caller.
+    pub streams_per_caller: u32,
+    /// Connections.
+    pub connections: u32,
+    /// Cached credentials.
+    pub credentials: u32,
+}
+
+/// Timeouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutsPlan {
+    /// A client's request head.
+    pub head: Duration,
+    /// A client's request body.
+    pub body: Duration,
+    /// Connection to an MCP server.
+    pub connect: Duration,
+    /// Head of an MCP server's answer.
+    pub answer: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// A whole answer or stream.
+    pub total: Duration,
+    /// Silence before a comment is sent.
+    pub keep_alive: Duration,
+    /// A token endpoint, retries included.
+    pub token_endpoint: Duration,
+    /// Calls in flight at the end.
+    pub drain: Duration,
+}
+
+/// Traces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TelemetryPlan {
+    /// OTLP endpoint over HTTP.
+    pub otlp: String,
+    /// Share of requests traced.
+    pub sample: f64,
+}
+
+/// A secret and where it came from. Debug shows only the latter.
+pub struct SecretValue {
+    /// Where it came from.
+    pub origin: SecretOrigin,
+    /// The secret, read when the plan was made.
+    pub value: Secret,
+}
+
+/// Where a secret came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// An environment variable.
+    Env(String),
+    /// A file, which may change while the program runs.
+    File(PathBuf),
+    /// The configuration file itself.
+    Inline,
+}
+
+impl fmt::Display for SecretOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Inline => f.write_str("inline"),
+        }
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.origin, f)
+    }
+}
+
+impl Plan {
+    /// The server with this name.
+    pub fn server(&self, name: &str) -> Option<&ServerPlan> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// The issuer with this name.
+    pub fn issuer(&self, name: &str) -> Option<&IssuerPlan> {
+        self.issuers.iter().find(|issuer| issuer.name == name)
+    }
+
+    /// The client with this name.
+    pub fn client(&self, name: &str) -> Option<&ClientPlan> {
+        self.clients.iter().find(|client| client.name == name)
+    }
+}

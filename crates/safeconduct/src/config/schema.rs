@@ -1,0 +1,114 @@
+//! The schema of the configuration file, and the reference that is written from it.
+
+use std::fmt::Write as _;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::raw;
+
+/// JSON Schema (2020-12) of the configuration file, for editors.
+pub fn json() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = generator.into_root_schema_for::<raw::File>().to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".into(), "safeconduct.yaml".into());
+    }
+    schema
+}
+
+/// Order of the sections in the reference.
+const SECTIONS: [(&str, &str); 16] = [
+    ("File", "The file"),
+    ("Tls", "`tls`"),
+    ("Issuer", "`issuers.NAME`"),
+    ("Claims", "`issuers.NAME.claims`"),
+    ("Introspection", "`issuers.NAME.introspection`"),
+    ("Client", "`clients.NAME`"),
+    ("Server", "`servers.NAME`"),
+    ("Step", "`servers.NAME.credential`"),
+    ("Exchange", "step `exchange`"),
+    ("Static", "step `static`"),
+    ("Deliver", "`servers.NAME.deliver`"),
+    ("Audit", "`audit`"),
+    ("Limits", "`limits`"),
+    ("Timeouts", "`timeouts`"),
+    ("Sessions", "`sessions`"),
+    ("Telemetry", "`telemetry`"),
+];
+
+const PREFACE: &str = "\
+# The configuration file
+
+This page is made from the program itself (`safeconduct schema` prints the same as a JSON schema for editors).
+`safeconduct check` tells every problem of a file at once, without the network.
+
+How values are written: durations `250ms`, `30s`, `15m`, `1h`, `1d` · sizes `64KiB`, `4MiB` or bytes · rates `10/s`,
+`120/min`, `5000/h` · lists `[a, b]`, or the only element without brackets · secrets by reference, `env:NAME` or
+`file:PATH` (`inline:TEXT` is taken with a warning; anything else is refused and never printed) · relative paths start
+at the directory of the file. A setting that is not listed here is an error, with the nearest known name.
+
+Put this line on top of a file to have it completed and checked while you type:
+
+```yaml
+# yaml-language-server: $schema=./safeconduct.schema.json     (made by: safeconduct schema > safeconduct.schema.json)
+```
+";
+
+/// `docs/configuration.md`.
+pub fn reference() -> String {
+    let schema = json();
+    let mut page = PREFACE.to_owned();
+    for (name, title) in SECTIONS {
+        let section = if name == "File" { Some(&schema) } else { schema.pointer(&format!("/$defs/{name}")) };
+        let Some(section) = section else { continue };
+        let _ = write!(page, "\n## {title}\n\n{}\n", text(section, "description"));
+        let Some(fields) = section.get("properties").and_then(Value::as_object) else { continue };
+        let required: Vec<&str> =
+            section.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        page.push_str("\n| setting | value | meaning |\n|---|---|---|\n");
+        for (field, value) in fields {
+            let must = if required.contains(&field.as_str()) { " **Required.**" } else { "" };
+            let meaning = text(value, "description").replace('\n', " ").replace('|', "\\|");
+            let _ = writeln!(page, "| `{field}` | {} | {meaning}{must} |", kind(value));
+        }
+    }
+    page
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+// The kind of a value in words.
+fn kind(value: &Value) -> String {
+    if let Some(words) = value.get("enum").and_then(Value::as_array) {
+        let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        return words.join(" ");
+    }
+    if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        let title = SECTIONS.iter().find(|(section, _)| *section == name).map_or(name, |(_, title)| title);
+        return format!("see {title}");
+    }
+    if let Some(title) = value.get("title").and_then(Value::as_str) {
+        return title.to_owned();
+    }
+    if let Some(choices) = value.get("anyOf").and_then(Value::as_array) {
+        let one = choices.get(1).unwrap_or(&Value::Null);
+        if choices.first().and_then(|first| first.get("const")).is_some() {
+            let steps = one.get("items").map(kind).unwrap_or_default();
+            return format!("`none`, or a list of steps ({steps})");
+        }
+        return format!("list of {}", kind(one));
+    }
+    if let Some(named) = value.get("additionalProperties").filter(|named| named.is_object()) {
+        return format!("by name: {}", kind(named));
+    }
+    match value.get("type").and_then(Value::as_str) {
+        Some("string") => "text".to_owned(),
+        Some("boolean") => "`true` `false`".to_owned(),
+        Some(other) => other.to_owned(),
+        None => "not in this version".to_owned(),
+    }
+}

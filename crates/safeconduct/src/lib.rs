@@ -1,0 +1,6 @@
+//! The program: the configuration file, the commands and what they print.
+//!
+//! `main.rs` only calls [`cli::main`]. Everything is in this library so that tests can reach it.
+
+pub mod app;
+pub mod config;
