@@ -78,23 +78,31 @@ impl Entrance {
         if listed || local { Ok(Some(origin)) } else { Err(Reason::OriginNotAllowed(short(&text))) }
     }
 
-    /// The caller's address: the peer's, or what a trusted proxy says it is.
+    /// The caller's address: the peer's, or what a trusted proxy says it is. Read from the end, where our own
+    /// proxies wrote: before the first address that is none of theirs, anybody may have written anything.
     pub fn source(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.ip().to_canonical();
+        let mut source = peer.ip().to_canonical();
         let trusted = |ip: &IpAddr| self.trusted_proxies.iter().any(|net| net.contains(ip));
-        if !trusted(&peer) {
-            return peer;
-        }
-        let hops = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let mut hops: Vec<IpAddr> =
-            hops.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-        while let Some(hop) = hops.pop() {
-            if !trusted(&hop) || hops.is_empty() {
-                return hop;
+        let forwarded: Vec<&[u8]> =
+            headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
+        for hop in forwarded.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
+            if !trusted(&source) {
+                break;
             }
+            // What cannot be read leaves the proxy that wrote it as the last one known.
+            let Some(hop) = address(hop) else { break };
+            source = hop;
         }
-        peer
+        source
     }
+}
+
+/// An address of X-Forwarded-For, with or without a port.
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    let ip = bare.parse().ok().or_else(|| hop.parse().ok().map(|hop: SocketAddr| hop.ip()));
+    ip.map(|ip: IpAddr| ip.to_canonical())
 }
 
 fn without_port(host: &str) -> &str {
@@ -162,9 +170,26 @@ mod tests {
 
     #[test]
     fn a_forwarded_address_is_believed_from_trusted_proxies_only() {
-        let headers = with(header::HeaderName::from_static("x-forwarded-for"), "6.6.6.6, 203.0.113.9, 10.1.1.1");
+        let headers =
+            with(header::HeaderName::from_static("x-forwarded-for"), "6.6.6.6, 203.0.113.9, 10.1.1.1");
         let from = |peer: &str| entrance(false).source(peer.parse().unwrap(), &headers).to_string();
         assert_eq!(from("10.0.0.1:1"), "203.0.113.9");
         assert_eq!(from("198.51.100.7:1"), "198.51.100.7");
+    }
+
+    #[test]
+    fn an_address_before_one_that_is_not_trusted_or_not_readable_counts_for_nothing() {
+        let source = |value| {
+            let headers = with(header::HeaderName::from_static("x-forwarded-for"), value);
+            entrance(false).source("10.0.0.1:1".parse().unwrap(), &headers).to_string()
+        };
+        assert_eq!(source("203.0.113.9"), "203.0.113.9");
+        assert_eq!(source("203.0.113.9:4711"), "203.0.113.9");
+        assert_eq!(source("[2001:db8::1]:4711, 10.1.1.1"), "2001:db8::1");
+        assert_eq!(source("::ffff:203.0.113.9"), "203.0.113.9");
+        assert_eq!(source("10.2.2.2, 10.1.1.1"), "10.2.2.2");
+        assert_eq!(source("203.0.113.9, 6.6.6.6"), "6.6.6.6");
+        assert_eq!(source("203.0.113.9, unknown, 10.1.1.1"), "10.1.1.1");
+        assert_eq!(source("203.0.113.9, "), "10.0.0.1");
     }
 }
