@@ -1,13 +1,16 @@
 //! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
 
 mod conversation;
+mod doorstep;
 mod eras;
 mod exchange;
+mod limits;
 mod line;
 mod lists;
 mod modern;
 mod notices;
 mod patience;
+mod reload;
 mod rounds;
 mod streams;
 mod transport;
