@@ -3,4 +3,9 @@
 //! `main.rs` only calls [`cli::main`]. Everything is in this library so that tests can reach it.
 
 pub mod app;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod exit;
+mod logging;
+pub mod present;

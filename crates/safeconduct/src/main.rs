@@ -1,1 +1,5 @@
-fn main() {}
+//! `safeconduct`: see [`safeconduct::cli`].
+
+fn main() -> std::process::ExitCode {
+    safeconduct::cli::main()
+}

@@ -1,0 +1,144 @@
+//! The command line: what can be typed, and where it goes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::commands::serve::Failure;
+use crate::commands::{check, completions, schema, serve, version};
+use crate::exit::Exit;
+use crate::logging;
+use crate::present::{Paint, Said};
+
+/// An identity gateway for MCP servers.
+///
+/// It checks who calls, decides what they may do, and asks the MCP server with a second, short-lived token. The
+/// caller's own token never gets there.
+#[derive(Debug, Parser)]
+#[command(name = "safeconduct", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What is logged on standard error: a level, or `target=level` pairs as in RUST_LOG (which is used without this).
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all went well or the call is permitted, 1 it failed or the call is denied, 2 usage or configuration.
+Standard output is data, standard error is for people. NO_COLOR is respected.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    ///
+    /// The file and its policies are read again when they change and on SIGHUP; a file with mistakes leaves the old
+    /// plan at work. SIGTERM drains: calls in flight end, no new ones begin.
+    #[command(after_help = "\
+Examples:
+  safeconduct serve
+  safeconduct serve --config /etc/safeconduct/safeconduct.yaml --log safeconduct=debug")]
+    Serve {
+        #[command(flatten)]
+        file: File,
+    },
+    /// Find every mistake in a configuration and its policies, without the network.
+    ///
+    /// All problems at once, each with its line and what to do. Exits with 2 when there is an error; warnings are none.
+    #[command(after_help = "\
+Examples:
+  safeconduct check
+  safeconduct check --config staging.yaml --output json | jq '.problems[].message'")]
+    Check {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Print the JSON schema of the configuration file, for editors.
+    #[command(after_help = "\
+Example:
+  safeconduct schema > safeconduct.schema.json
+  # then, on top of safeconduct.yaml:
+  # yaml-language-server: $schema=./safeconduct.schema.json")]
+    Schema,
+    /// Print the version, and what this build can do.
+    #[command(after_help = "\
+Examples:
+  safeconduct version
+  safeconduct version --output json | jq -r .version")]
+    Version {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Print completions for a shell.
+    #[command(after_help = "\
+Examples:
+  safeconduct completions bash > /etc/bash_completion.d/safeconduct
+  safeconduct completions zsh > ~/.zfunc/_safeconduct
+  safeconduct completions fish > ~/.config/fish/completions/safeconduct.fish")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub struct File {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "safeconduct.yaml")]
+    pub config: PathBuf,
+}
+
+/// How the answer is written.
+#[derive(Debug, Args)]
+struct Format {
+    /// How the answer is written on standard output.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = logging::start(cli.log.as_deref()) {
+        return Said::failure(Exit::Usage, error).print().into();
+    }
+    cli.command.run().print().into()
+}
+
+impl Command {
+    fn run(self) -> Said {
+        match self {
+            Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
+            Self::Check { file, format } => check::run(&file.config, format.output, Paint::of_stderr()),
+            Self::Schema => schema::run(),
+            Self::Version { format } => version::run(format.output),
+            Self::Completions { shell } => completions::run(shell),
+        }
+    }
+}
+
+fn served(result: Result<(), Failure>) -> Said {
+    match result {
+        Ok(()) => Said::data(""),
+        Err(Failure::Configuration(report)) => {
+            Said { data: String::new(), people: report, exit: Exit::Usage }
+        }
+        Err(failure @ (Failure::Failed(_) | Failure::Signals(_))) => Said::failure(Exit::Failed, failure),
+    }
+}
