@@ -1,33 +1,121 @@
 //! From the plan's issuers to the verifier.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use safeconduct_core::caller::{IssuerRules, Preset};
+use safeconduct_core::caller::{self, ClaimPath, ClaimPaths, IssuerRules};
 use safeconduct_identity::clock::Clock;
-use safeconduct_identity::verifier::Verifier;
+use safeconduct_identity::introspection::Introspection;
+use safeconduct_identity::issuer::{IssuerKeys, KeySource};
+use safeconduct_identity::verifier::{Issuer, KnownTokens, Verifier};
 use safeconduct_identity::wire::{Endpoint, Wire};
-use tokio::runtime::Handle;
 
 use super::Failed;
 use super::credentials::Clients;
 use crate::config::Plan;
+use crate::config::plan::{self, IssuerPlan, KeysPlan, TokenType};
 
-/// What outlives a reload.
-pub(super) struct Issuers {}
+/// Tokens that are remembered as verified.
+const TOKENS: usize = 65_536;
+
+/// What outlives a reload: keys, and the tokens that they verified.
+pub(super) struct Issuers {
+    clock: Arc<dyn Clock>,
+    known: Arc<KnownTokens>,
+    keys: Mutex<HashMap<String, Arc<IssuerKeys>>>,
+}
 
 impl Issuers {
-    pub(super) fn new(_clock: Arc<dyn Clock>, _runtime: Handle) -> Self {
-        Self {}
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, known: KnownTokens::new(TOKENS), keys: Mutex::default() }
     }
 
-    pub(super) fn verifier(&self, plan: &Plan, _clients: &Clients, wire: &Arc<Wire>) -> Result<Arc<Verifier>, Failed> {
+    /// The verifier of a plan. An issuer whose keys are where they were keeps them.
+    pub(super) fn verifier(&self, plan: &Plan, clients: &Clients, wire: &Wire) -> Result<Arc<Verifier>, Failed> {
+        let mut before = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = HashMap::new();
         let mut issuers = Vec::new();
         for issuer in &plan.issuers {
-            let mut rules = IssuerRules::new(&issuer.name, &issuer.issuer, Preset::Oidc);
-            rules.audiences = issuer.audiences.iter().map(|audience| audience.as_str().into()).collect();
-            let url = format!("{}/.well-known/openid-configuration", issuer.issuer);
-            issuers.push((rules, Endpoint::parse(&url, true).map_err(|e| Failed::of(&url, e))?));
+            let source = source(issuer)?;
+            let kept = before.remove(&issuer.issuer).filter(|keys| *keys.source() == source);
+            let keys = kept
+                .unwrap_or_else(|| IssuerKeys::start(&issuer.issuer, source, wire.clone(), self.clock.clone()));
+            now.insert(issuer.issuer.clone(), keys.clone());
+            issuers.push(Issuer { rules: rules(issuer), keys, introspection: introspection(issuer, clients)? });
         }
-        Ok(Arc::new(Verifier { wire: wire.clone(), issuers, keys: Mutex::default(), known: Mutex::default() }))
+        *before = now;
+        Ok(Arc::new(Verifier::new(issuers, wire.clone(), self.known.clone())))
+    }
+}
+
+/// What an issuer's tokens must be like.
+pub(crate) fn rules(plan: &IssuerPlan) -> IssuerRules {
+    let mut rules = IssuerRules::new(&plan.name, &plan.issuer, preset(plan.preset));
+    rules.audiences = plan.audiences.iter().map(|audience| audience.as_str().into()).collect();
+    rules.single_audience = plan.single_audience;
+    rules.algorithms = plan.algorithms.iter().map(|algorithm| self::algorithm(*algorithm)).collect();
+    rules.leeway = plan.leeway;
+    rules.max_age = plan.max_age;
+    rules.strict_typ = plan.token_type == TokenType::AccessToken;
+    let ClaimPaths { scopes, groups, client, email } = &mut rules.claims;
+    let named = [
+        (&plan.claims.scopes, scopes),
+        (&plan.claims.groups, groups),
+        (&plan.claims.client, client),
+        (&plan.claims.email, email),
+    ];
+    for (name, paths) in named {
+        if let Some(path) = name.as_deref().and_then(ClaimPath::parse) {
+            *paths = vec![path];
+        }
+    }
+    rules
+}
+
+fn source(plan: &IssuerPlan) -> Result<KeySource, Failed> {
+    Ok(match &plan.keys {
+        KeysPlan::Discovery => KeySource::Discovery {
+            allow_http: plan.allow_http,
+            key_hosts: preset(plan.preset).quirks().key_hosts,
+        },
+        KeysPlan::JwksUri(uri) => {
+            KeySource::Uri(Endpoint::parse(uri, plan.allow_http).map_err(|error| Failed::of(uri, error))?)
+        }
+        KeysPlan::JwksFile(path) => KeySource::File(path.clone()),
+    })
+}
+
+fn introspection(plan: &IssuerPlan, clients: &Clients) -> Result<Option<Introspection>, Failed> {
+    let Some(introspection) = &plan.introspection else { return Ok(None) };
+    let failed = |error: &dyn std::fmt::Display| Failed::of(&introspection.endpoint, error.to_string());
+    let endpoint =
+        Endpoint::parse(&introspection.endpoint, plan.allow_http).map_err(|error| failed(&error))?;
+    let client = clients.get(&introspection.client).cloned().ok_or_else(|| failed(&"no such client"))?;
+    Ok(Some(Introspection { endpoint, client, cache: introspection.cache }))
+}
+
+fn preset(plan: plan::Preset) -> caller::Preset {
+    match plan {
+        plan::Preset::Oidc => caller::Preset::Oidc,
+        plan::Preset::Okta => caller::Preset::Okta,
+        plan::Preset::Entra => caller::Preset::Entra,
+        plan::Preset::Keycloak => caller::Preset::Keycloak,
+        plan::Preset::Auth0 => caller::Preset::Auth0,
+        plan::Preset::Google => caller::Preset::Google,
+    }
+}
+
+fn algorithm(plan: plan::Algorithm) -> caller::Algorithm {
+    use caller::Algorithm as To;
+    match plan {
+        plan::Algorithm::Rs256 => To::RS256,
+        plan::Algorithm::Rs384 => To::RS384,
+        plan::Algorithm::Rs512 => To::RS512,
+        plan::Algorithm::Ps256 => To::PS256,
+        plan::Algorithm::Ps384 => To::PS384,
+        plan::Algorithm::Ps512 => To::PS512,
+        plan::Algorithm::Es256 => To::ES256,
+        plan::Algorithm::Es384 => To::ES384,
+        plan::Algorithm::EdDsa => To::EdDSA,
     }
 }

@@ -110,7 +110,7 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     let mut session_key = [0; 32];
     aws_lc_rs::rand::fill(&mut session_key).map_err(|_| Failed::of("random numbers", "the system gives none"))?;
-    Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock, runtime.clone()), session_key })
+    Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock), session_key })
 }
 
 impl Running {

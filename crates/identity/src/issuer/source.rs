@@ -1,0 +1,95 @@
+//! One fetch of an issuer's keys.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header::CACHE_CONTROL;
+use safeconduct_core::caller::KeySet;
+
+use super::discovery;
+use crate::wire::{Answer, Endpoint, Request, Wire};
+
+/// Where an issuer's keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The issuer says it: OIDC discovery, then RFC 8414.
+    Discovery {
+        /// Plain http beyond loopback was allowed by name.
+        allow_http: bool,
+        /// Hosts that may hold the keys besides the issuer's own.
+        key_hosts: &'static [&'static str],
+    },
+    /// At this URL.
+    Uri(Endpoint),
+    /// In this file, which is read again when keys are refreshed.
+    File(PathBuf),
+}
+
+/// Keys cannot be had now. The text is the operator's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct Unavailable {
+    place: String,
+    why: String,
+}
+
+impl Unavailable {
+    pub(super) fn new(place: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { place: place.to_string(), why: why.to_string() }
+    }
+}
+
+/// Keys, and for how long the issuer says that they are good.
+pub(super) struct Fetched {
+    pub(super) keys: KeySet,
+    /// SHA-256 of the document: the same document is the same keys.
+    pub(super) document: [u8; 32],
+    pub(super) fresh: Option<Duration>,
+}
+
+/// Fetches once. An empty set is no set: it would end all callers for what is surely a mistake (R12).
+pub(super) async fn fetch(source: &KeySource, issuer: &str, wire: &Wire) -> Result<Fetched, Unavailable> {
+    let endpoint = match source {
+        KeySource::File(path) => return read_file(path).await,
+        KeySource::Uri(endpoint) => endpoint.clone(),
+        KeySource::Discovery { allow_http, key_hosts } => {
+            discovery::jwks_uri(wire, issuer, *allow_http, key_hosts).await?
+        }
+    };
+    let place = endpoint.to_string();
+    let answer = wire.send(Request::read(endpoint)).await.map_err(|error| Unavailable::new(&place, error))?;
+    if !answer.status.is_success() {
+        return Err(Unavailable::new(&place, format_args!("HTTP {}", answer.status.as_u16())));
+    }
+    Ok(Fetched { keys: usable(&place, &answer.body)?, document: digest(&answer.body), fresh: max_age(&answer) })
+}
+
+async fn read_file(path: &std::path::Path) -> Result<Fetched, Unavailable> {
+    let place = path.display().to_string();
+    // Small and rare: read where it stands, on the background runtime.
+    let document = std::fs::read(path).map_err(|error| Unavailable::new(&place, error))?;
+    Ok(Fetched { keys: usable(&place, &document)?, document: digest(&document), fresh: None })
+}
+
+fn digest(document: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, document);
+    digest.as_ref().try_into().unwrap_or_default()
+}
+
+fn usable(place: &str, document: &[u8]) -> Result<KeySet, Unavailable> {
+    let keys = KeySet::from_jwks(document).map_err(|error| Unavailable::new(place, error))?;
+    if keys.is_empty() {
+        return Err(Unavailable::new(place, "no key that can verify tokens"));
+    }
+    Ok(keys)
+}
+
+/// `max-age` (RFC 9111 §5.2.2.1). `no-store` says nothing here: keys must be kept to be used.
+fn max_age(answer: &Answer) -> Option<Duration> {
+    let control = answer.headers.get(CACHE_CONTROL)?.to_str().ok()?;
+    control
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("max-age=")?.trim_matches('"').parse().ok())
+        .map(Duration::from_secs)
+}
