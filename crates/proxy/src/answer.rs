@@ -55,7 +55,10 @@ pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBo
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What is answered as a server answers for what it does not have looks like that in its head, too.
+    if !(answer.bare && answer.status == StatusCode::OK) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     put(headers, header::HeaderName::from_static("x-request-id"), request_id);
     if let Some(challenge) = &answer.challenge
         && let Some(server) = &server
@@ -310,7 +313,9 @@ fn challenge_text(challenge: &Challenge, server: &Server) -> String {
         let _ = write!(text, "error=\"{error}\", ");
     }
     let _ = write!(text, "resource_metadata=\"{}\"", server.metadata_url);
-    let scope = challenge.scope.clone().unwrap_or_else(|| server.all_scopes().join(" "));
+    // A resource server must not lure clients into refresh tokens (checklist A8).
+    let all = || server.all_scopes().into_iter().filter(|scope| *scope != "offline_access").collect::<Vec<_>>().join(" ");
+    let scope = challenge.scope.clone().unwrap_or_else(all);
     if !scope.is_empty() {
         let _ = write!(text, ", scope=\"{}\"", quotable(&scope));
     }
