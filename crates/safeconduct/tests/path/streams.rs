@@ -31,7 +31,7 @@ async fn listening(client: &Client, uris: &[&str]) -> Events {
 }
 
 fn short_lived(world: &World, user: &str) -> String {
-    world.idp.mint(user, AUDIENCE, "backend-mcp:tools:call", Duration::from_secs(2))
+    world.idp.mint(user, AUDIENCE, "backend-mcp:tools:call", Duration::from_secs(3))
 }
 
 fn note() -> Step {
@@ -149,19 +149,29 @@ async fn a_stream_ends_with_its_callers_token() {
 
 /// Row: A11
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_the_token_comes_also_to_a_server_that_never_pauses_and_one_that_stops_inside_an_event() {
+async fn a_server_that_never_pauses_does_not_outlast_the_token() {
     let world = World::with(Plan::scripted()).await;
-    let endless = stream::repeat_with(|| Ok(Bytes::from("data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n")));
-    world.backend().script(Reply::events(endless));
+    let event =
+        Bytes::from(format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}\n\n", "x".repeat(32 << 10)));
+    world.backend().script(Reply::events(stream::repeat_with(move || Ok(event.clone()))));
     let client = Client::legacy(&world.url()).bearer(&short_lived(&world, "alice"));
     let mut flood = within(client.listen(None)).await.unwrap();
+    assert_eq!(flood.status, 200);
     within(async { while flood.next_event().await.unwrap().is_some() {} }).await;
+}
 
+/// Row: A11
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_inside_an_event_does_not_outlast_the_token() {
+    let mut world = World::with(Plan::scripted()).await;
     world.backend().script_events([Step::Send("data: {\"jsonrpc\"".into()), Step::Hold]);
     let client = Client::modern(&world.url()).bearer(&short_lived(&world, "alice"));
     let mut half = within(client.open("tools/call", json!({"name": "echo"}))).await.unwrap();
+    assert_eq!(half.status, 200);
     assert_eq!(within(half.next_event()).await.unwrap(), None);
     assert!(world.backend().given_up(1).await);
+    let lines = world.audit_of("tools/call").await;
+    assert_eq!((lines.len(), &lines[0]["outcome"]), (1, &json!("refused")));
 }
 
 /// Row: M13
