@@ -23,6 +23,13 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+impl BreakerState {
+    /// Everything passes.
+    pub fn is_closed(self) -> bool {
+        self == Self::Closed
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Breaker {

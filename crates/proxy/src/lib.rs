@@ -3,6 +3,7 @@
 //! Start at [`gateway`]: it is the path. [`service`] brings requests to it, [`upstream`] asks the MCP server,
 //! [`answer`] is the only place where a refusal becomes a response.
 
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod catalogue;
@@ -13,6 +14,7 @@ pub mod gateway;
 pub mod limits;
 pub mod listener;
 pub mod metadata;
+pub mod metrics;
 pub mod pool;
 pub mod recorded;
 pub mod request_id;

@@ -59,7 +59,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         .build()
         .map_err(|error| Failed::of("runtime", error))?;
     let _entered = runtime.enter();
-    let eyes = Eyes::open(&plan, runtime.handle())?;
+    let eyes = Eyes::open(&plan)?;
     let house = house(&plan, runtime.handle())?;
     let gateway = assemble(&house, &plan, policy, None)?;
     let (drain, drained) = watch::channel(false);
@@ -167,6 +167,7 @@ impl Inner {
         let tls = plan.tls.as_ref().map(tls::server).transpose()?;
         self.upstream_tls.store(tls::upstream(&plan)?);
         self.tls.store(tls);
+        self.eyes.watch(&plan);
         self.shared.gateway.store(Arc::new(next));
         let texts = |plan: &Plan| -> Vec<String> { plan.policies.iter().map(|source| source.text.clone()).collect() };
         let changed = texts(&before) != texts(&plan);

@@ -1,0 +1,99 @@
+//! The admin listener: health, readiness, metrics and status, for probes and people, never for callers.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+/// What the admin listener shows. Everything is read when it is asked for.
+pub trait Show: Send + Sync + 'static {
+    /// What keeps the gateway from serving; empty when it is ready.
+    fn missing(&self) -> Vec<String>;
+    /// Metrics as text.
+    fn metrics(&self) -> String;
+    /// Everything, for people; JSON.
+    fn status(&self) -> serde_json::Value;
+}
+
+/// Binds now and serves on the current runtime until it ends.
+///
+/// # Errors
+/// Those of binding.
+pub fn serve(address: SocketAddr, shown: Arc<dyn Show>, runtime: &tokio::runtime::Handle) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let _entered = runtime.enter();
+    let listener = TcpListener::from_std(listener)?;
+    runtime.spawn(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let shown = shown.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(move |request| {
+                    let response = answer(&request, &*shown);
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                let _ = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(Duration::from_secs(10))
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
+            });
+        }
+    });
+    Ok(address)
+}
+
+fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
+    }
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".into()),
+        "/readyz" => ready(&shown.missing()),
+        "/metrics" => typed(
+            StatusCode::OK,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            shown.metrics(),
+        ),
+        "/status" => json(StatusCode::OK, &shown.status()),
+        _ => text(StatusCode::NOT_FOUND, "/healthz /readyz /metrics /status\n".into()),
+    }
+}
+
+fn ready(missing: &[String]) -> Response<Full<Bytes>> {
+    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &serde_json::json!({"ready": missing.is_empty(), "missing": missing}))
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    typed(status, "application/json", body)
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
