@@ -160,6 +160,7 @@ impl Worker {
         }
         let counted = (Counted::new(&self.all), Counted::new(&self.own));
         let _ = stream.set_nodelay(true);
+        cut_unread(&stream, self.shared.gateway.load().lifetimes.idle);
         let (service, drain) = (service.clone(), self.shared.drain.clone());
         let tls = self.listen.tls.load_full();
         let head = self.listen.head;
@@ -171,6 +172,15 @@ impl Worker {
             }
         });
     }
+}
+
+/// Has the kernel cut a connection whose caller leaves what it was sent unread for so long (TCP_USER_TIMEOUT):
+/// nothing is asked of an answer while it cannot be written, not even whether its time is over.
+fn cut_unread(stream: &TcpStream, patience: Duration) {
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, patience);
 }
 
 /// Resolves when the gateway drains, or is gone.

@@ -279,3 +279,23 @@ async fn a_reader_that_does_not_read_holds_the_server_back() {
     })
     .await;
 }
+
+/// Row: P9
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_never_comes_back_is_cut_off() {
+    let world = World::with(Plan { top: timeouts("idle: 1s"), ..Plan::scripted() }).await;
+    let event =
+        Bytes::from(format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}\n\n", "x".repeat(32 << 10)));
+    let (held, gone) = oneshot::channel::<()>();
+    world.backend().script(Reply::events(stream::repeat_with(move || {
+        let _open = &held;
+        Ok(event.clone())
+    })));
+    let client = Client::legacy(&world.url()).bearer(&world.token("alice"));
+    let mut stream = within(client.listen(None)).await.unwrap();
+    assert!(within(stream.next_event()).await.unwrap().is_some());
+    // Nothing is read from here on; the server's stream is dropped with its connection.
+    assert!(within(gone).await.is_err());
+    drop(stream);
+}
