@@ -104,7 +104,7 @@ pub struct Record {
     pub principal: Option<Arc<Principal>>,
     /// Server name of the path.
     pub server: Option<Arc<crate::server::Server>>,
-    /// Protocol era.
+    /// Protocol revision; `legacy` where a legacy call does not name its own.
     pub era: Option<&'static str>,
     /// MCP method, or `stream/open`, `session/end`.
     pub method: Option<Box<str>>,

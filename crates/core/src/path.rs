@@ -185,7 +185,7 @@ impl Authenticated {
         trail.note(|record| record.bytes_in = body.len() as u64);
         match door.parse(&head, body, &principal, &server) {
             Ok(call) => {
-                trail.note(|record| note_call(record, &call));
+                trail.note(|record| note_call(record, &call, &head));
                 Ok(Admitted { server, head, call, principal, subject, source_ip, trail })
             }
             Err(refused) => {
@@ -504,9 +504,13 @@ fn refuse(reason: Reason, id: Option<Box<str>>, modern: bool, trail: Trail) -> B
     Box::new(Refusal { reason, id, modern, trail })
 }
 
-fn note_call(record: &mut crate::audit::Record, call: &Call) {
+fn note_call(record: &mut crate::audit::Record, call: &Call, head: &Head) {
     record.era = Some(match call.era {
-        Era::Legacy => "legacy",
+        // The revision, where the caller names it: `initialize` and some clients do not.
+        Era::Legacy => {
+            let named = head.protocol_version.as_ref().map(HeaderValue::as_bytes);
+            door::LEGACY_VERSIONS.iter().find(|version| Some(version.as_bytes()) == named).copied().unwrap_or("legacy")
+        }
         Era::Modern => "2026-07-28",
     });
     record.method = Some(call.method.name().into());
