@@ -1,5 +1,8 @@
 //! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
 
+mod as_whom;
+mod audit;
+mod audit_first;
 mod conversation;
 mod doorstep;
 mod eras;
@@ -7,6 +10,7 @@ mod exchange;
 mod limits;
 mod line;
 mod lists;
+mod may;
 mod modern;
 mod notices;
 mod patience;
@@ -14,4 +18,5 @@ mod reload;
 mod rounds;
 mod streams;
 mod transport;
+mod who;
 mod world;
