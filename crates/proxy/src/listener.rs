@@ -168,7 +168,8 @@ impl Worker {
             let _counted = counted;
             match tls {
                 None => plain(stream, peer, service, drain, head).await,
-                Some(tls) => secure(stream, peer, service, drain, head, tls).await,
+                // Boxed, so that plain connections do not carry the room for it.
+                Some(tls) => Box::pin(secure(stream, peer, service, drain, head, tls)).await,
             }
         });
     }
@@ -210,9 +211,10 @@ async fn plain(
     mut drain: watch::Receiver<bool>,
     head: Duration,
 ) {
+    // Boxed: what a call needs is given back as soon as its answer begins. A stream keeps its connection for hours.
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -244,7 +246,7 @@ async fn secure(
     };
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) }
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) })
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_headers(100);

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::serve::Failure;
-use crate::commands::{check, completions, schema, serve, version};
+use crate::commands::{check, completions, demo, explain, schema, serve, token, version};
 use crate::exit::Exit;
 use crate::logging;
 use crate::present::{Paint, Said};
@@ -34,6 +34,23 @@ Standard output is data, standard error is for people. NO_COLOR is respected.";
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See the whole mission work on this machine: two trust domains, two people, real tokens, in seconds.
+    ///
+    /// Starts an identity provider, a token service of another domain, two APIs, an unmodified MCP server and the
+    /// gateway on loopback, plays both scenarios as an MCP client would, and checks what each of them saw. Exits with
+    /// 0 only if all of it held.
+    #[command(after_help = "\
+Examples:
+  safeconduct demo
+  safeconduct demo --output json | jq '.scenes[].checks[]'
+  safeconduct demo --keep     # leaves it running, with commands to paste")]
+    Demo {
+        /// Leave it running, and print commands to paste.
+        #[arg(long)]
+        keep: bool,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Run the gateway.
     ///
     /// The file and its policies are read again when they change and on SIGHUP; a file with mistakes leaves the old
@@ -59,6 +76,21 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// Say whether a call would be permitted, by which policy, and what would be sent; nothing is.
+    ///
+    /// Exits with 0 when it is permitted and with 1 when it is denied.
+    #[command(after_help = "\
+Examples:
+  safeconduct explain --server orders --tool refund --args '{\"amount\":900}' \\
+    --claims '{\"sub\":\"alice\",\"groups\":[\"support\"]}'
+  safeconduct explain --server orders --resource file:///orders/7 --token-file token.jwt
+  safeconduct explain --server orders --tool purge --annotations '{\"destructiveHint\":true}' \\
+    --token-file - < token.jwt
+  safeconduct explain --server orders --method logging/setLevel --claims '{\"sub\":\"alice\"}' -o json")]
+    Explain(Box<explain::Question>),
+    /// Look at a token.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Print the JSON schema of the configuration file, for editors.
     #[command(after_help = "\
 Example:
@@ -115,7 +147,9 @@ pub enum Output {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::start(cli.log.as_deref()) {
+    // What the demo provokes on purpose is in its report; a log of it between the lines would only confuse.
+    let quiet = matches!(cli.command, Command::Demo { .. }).then_some("off");
+    if let Err(error) = logging::start(cli.log.as_deref().or(quiet)) {
         return Said::failure(Exit::Usage, error).print().into();
     }
     cli.command.run().print().into()
@@ -124,8 +158,13 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Said {
         match self {
+            Self::Demo { keep, format } => {
+                demo::run(demo::Options { keep, json: format.output == Output::Json })
+            }
             Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
             Self::Check { file, format } => check::run(&file.config, format.output, Paint::of_stderr()),
+            Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
+            Self::Token(command) => token::run(&command, Paint::of_stdout()),
             Self::Schema => schema::run(),
             Self::Version { format } => version::run(format.output),
             Self::Completions { shell } => completions::run(shell),

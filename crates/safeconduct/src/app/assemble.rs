@@ -108,7 +108,7 @@ fn path_of(server: &ServerPlan) -> Box<str> {
     format!("/{}/mcp", server.name).into()
 }
 
-fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Option<&Gateway>) -> Server {
+pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Option<&Gateway>) -> Server {
     let known = before.and_then(|gateway| gateway.entrance.servers.get(&path_of(plan)));
     let catalogue = known
         .filter(|server| server.url == plan.url)

@@ -108,7 +108,8 @@ pub(super) fn chain(
     Ok(CredentialPlan::Chain(server.credential.iter().map(step).collect::<Result<_, _>>()?))
 }
 
-fn group_maps(plan: &Plan) -> Vec<Arc<GroupMap>> {
+/// What `{group:MAP}` stands for.
+pub(super) fn group_maps(plan: &Plan) -> Vec<Arc<GroupMap>> {
     let rows = |rows: &[(String, String)]| {
         rows.iter().map(|(group, value)| (group.as_str().into(), value.as_str().into())).collect()
     };

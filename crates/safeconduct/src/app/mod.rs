@@ -5,10 +5,12 @@ mod assemble;
 mod credentials;
 mod eyes;
 mod issuers;
+mod rehearsal;
 mod reload;
 mod running;
 mod tls;
 
+pub(crate) use rehearsal::Rehearsal;
 pub use reload::Reloaded;
 pub use running::{Running, start};
 

@@ -2,6 +2,9 @@
 
 pub mod check;
 pub mod completions;
+pub mod demo;
+pub mod explain;
 pub mod schema;
 pub mod serve;
+pub mod token;
 pub mod version;

@@ -9,6 +9,12 @@ use std::ops::Range;
 const TELLING: [&str; 8] =
     ["secret", "passw", "passphrase", "token", "private_key", "api_key", "apikey", "inline"];
 
+/// True for the name of something whose value is likely a secret.
+pub(crate) fn is_telling(name: &str) -> bool {
+    let name = name.to_lowercase();
+    TELLING.iter().any(|word| name.contains(word))
+}
+
 /// The text with the same length in bytes and the same lines, secrets replaced by `*`.
 pub(crate) fn mask(text: &str, secret_spans: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -20,7 +26,8 @@ pub(crate) fn mask(text: &str, secret_spans: &[Range<usize>]) -> String {
         }
     }
     // Only whole values are replaced, so this is text; should a span cut a character, nothing is shown at all.
-    String::from_utf8(bytes).unwrap_or_else(|_| text.chars().map(|c| if c == '\n' { c } else { '*' }).collect())
+    String::from_utf8(bytes)
+        .unwrap_or_else(|_| text.chars().map(|c| if c == '\n' { c } else { '*' }).collect())
 }
 
 // Values that stand after a telling name on one line: `client_secret: hunter2`, `{ token: x, ... }`, `inline:x`.
@@ -45,7 +52,7 @@ fn value_after(line: &str, colon: usize) -> Option<Range<usize>> {
         .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
         .collect();
     let name: String = name.chars().rev().collect::<String>().to_lowercase();
-    if !TELLING.iter().any(|word| name.contains(word)) {
+    if !is_telling(&name) {
         return None;
     }
     let rest = line.get(colon + 1..)?;
@@ -67,7 +74,8 @@ mod tests {
 
     #[test]
     fn references_stay_readable_and_values_do_not() {
-        let text = "client_secret: env:NAME\nclient_secret: hunter2 # x\npassword: \"a: b\"\n{ token: abc }\n";
+        let text =
+            "client_secret: env:NAME\nclient_secret: hunter2 # x\npassword: \"a: b\"\n{ token: abc }\n";
         let masked = mask(text, &[]);
         assert!(masked.contains("env:NAME"), "{masked}");
         for secret in ["hunter2", "a: b", "abc"] {

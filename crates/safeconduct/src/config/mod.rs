@@ -13,6 +13,8 @@ mod resolve;
 pub mod schema;
 mod values;
 
+pub(crate) use mask::is_telling;
+pub(crate) use near::{nearest, suggest};
 pub use plan::Plan;
 pub use policies::compile;
 pub use problem::{Problem, Report, Severity, SourceText};

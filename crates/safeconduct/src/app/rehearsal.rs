@@ -1,0 +1,75 @@
+//! What a call would be made with, without making one (`explain`): the same servers, rules, chains and keys as the
+//! gateway's, from the same functions.
+
+use std::sync::Arc;
+
+use safeconduct_core::caller::{IssuerRules, Principal};
+use safeconduct_core::refusal::Reason;
+use safeconduct_core::server::Server;
+use safeconduct_core::time::Timestamp;
+use safeconduct_identity::acquire::CredentialPlan;
+use safeconduct_identity::clock::SystemClock;
+use safeconduct_identity::template::GroupMap;
+use safeconduct_identity::wire::{Wire, WireConfig};
+use tokio::runtime::{Builder, Runtime};
+
+use super::credentials::Clients;
+use super::issuers::{self, Issuers};
+use super::{Failed, assemble, credentials, tls};
+use crate::config::Plan;
+use crate::config::plan::{IssuerPlan, ServerPlan};
+
+/// See the module.
+pub(crate) struct Rehearsal<'p> {
+    plan: &'p Plan,
+    clients: Clients,
+    wire: Arc<Wire>,
+    runtime: Runtime,
+}
+
+impl<'p> Rehearsal<'p> {
+    /// Of this plan. Nothing is asked of anyone.
+    pub(crate) fn of(plan: &'p Plan) -> Result<Self, Failed> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failed::of("runtime", error))?;
+        let config = WireConfig { extra_roots: tls::extra_roots(plan)?, ..WireConfig::default() };
+        let wire =
+            Wire::new(&config, runtime.handle().clone()).map_err(|error| Failed::of("ca_file", error))?;
+        Ok(Self { plan, clients: credentials::clients(plan)?, wire: Arc::new(wire), runtime })
+    }
+
+    /// What an issuer's tokens must be like.
+    pub(crate) fn rules(issuer: &IssuerPlan) -> IssuerRules {
+        issuers::rules(issuer)
+    }
+
+    /// A server, and how its credential is got.
+    pub(crate) fn server(&self, server: &ServerPlan) -> Result<(Server, CredentialPlan), Failed> {
+        let chain = credentials::chain(server, self.plan, &self.clients, &self.wire)?;
+        Ok((assemble::server_of(server, &chain, None), chain))
+    }
+
+    /// What `{group:MAP}` stands for.
+    pub(crate) fn group_maps(&self) -> Vec<Arc<GroupMap>> {
+        credentials::group_maps(self.plan)
+    }
+
+    /// Verifies a token of this issuer, whose keys are read or fetched for it.
+    pub(crate) fn examine(
+        &self,
+        issuer: &IssuerPlan,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Result<(Principal, Vec<Box<str>>), Reason>, Failed> {
+        // The other issuers' keys are none of this token's business: they are not asked.
+        let alone = Plan { issuers: vec![issuer.clone()], ..self.plan.clone() };
+        let issuers = Issuers::new(Arc::new(SystemClock::new()));
+        let verifier = {
+            let _entered = self.runtime.enter();
+            issuers.verifier(&alone, &self.clients, &self.wire)?
+        };
+        Ok(self.runtime.block_on(verifier.examine(token, now)))
+    }
+}

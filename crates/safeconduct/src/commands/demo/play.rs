@@ -1,0 +1,204 @@
+//! The play: each scene acts as an MCP client would, then looks at what the edges saw.
+
+use std::error::Error;
+
+use safeconduct_testkit::canary;
+use safeconduct_testkit::client::{Answer, Client};
+use safeconduct_testkit::forge;
+use safeconduct_testkit::keys::{claims_of, header_of};
+use serde_json::{Value, json};
+
+use super::stage::{AUDIENCE, PREFIX, SCOPE, Stage, WAREHOUSE};
+use super::{Check, Crossing, Scene};
+
+const ALICE: &str = "alice@example.com";
+const BOB: &str = "bob@example.com";
+
+type Played<T> = Result<T, Box<dyn Error>>;
+
+/// All scenes but the last, which needs the whole log.
+pub(super) async fn all(stage: &Stage) -> Played<Vec<Scene>> {
+    Ok(vec![
+        same_domain(stage).await?,
+        other_domain(stage).await?,
+        rights(stage).await?,
+        refusals(stage).await?,
+        never_crossed(stage),
+    ])
+}
+
+async fn same_domain(stage: &Stage) -> Played<Scene> {
+    let mut scene = Scene::new(
+        "Scenario A: the API trusts the same identity provider",
+        "RFC 8693 token exchange at domain A: other audience, other scopes, same person.",
+    );
+    for user in [ALICE, BOB] {
+        let token = stage.token(user);
+        let client = connect(stage, "orders", &token).await?;
+        let answer = client.call("list_orders", json!({})).await?;
+        let visit = stage.orders.visits().pop();
+        scene.check(
+            &format!("{user} calls list_orders and gets orders"),
+            answer.text().contains("A-1001"),
+            short(&answer),
+        );
+        let (before, after) = (claims_of(&token), verified(visit));
+        scene.check("the API verified signature, issuer, audience and scope for real", !after.is_null(), "");
+        scene.check(
+            "audience mcp-server became backend-server",
+            before["aud"] == AUDIENCE && after["aud"] == "backend-server",
+            said(&after["aud"]),
+        );
+        scene.check(
+            "the scope became the API's own",
+            before["scope"] == SCOPE && after["scope"] == "backend-api:read",
+            said(&after["scope"]),
+        );
+        let same = before["sub"] == after["sub"] && before["iss"] == after["iss"];
+        scene.check("issuer and subject stayed", same && after["sub"] == user, said(&after["sub"]));
+        scene.crossings.push(Crossing { title: format!("{user}, orders"), before, after });
+    }
+    Ok(scene)
+}
+
+async fn other_domain(stage: &Stage) -> Played<Scene> {
+    let mut scene = Scene::new(
+        "Scenario B: the API lives in another trust domain",
+        "Domain B's token service takes domain A's token and issues its own: other issuer, audience and subject.",
+    );
+    let token = stage.token(ALICE);
+    let client = connect(stage, "warehouse", &token).await?;
+    let answer = client.call("read_warehouse", json!({})).await?;
+    scene.check(&format!("{ALICE} calls read_warehouse and gets stock"), answer.text().contains("bolt-m6"), short(&answer));
+    let (before, after) = (claims_of(&token), verified(stage.warehouse.visits().pop()));
+    scene.check("the API verified domain B's token for real", !after.is_null(), "");
+    let foreign = after["iss"] == stage.sts.issuer() && before["iss"] == stage.idp.issuer();
+    scene.check("the issuer became domain B's", foreign, said(&after["iss"]));
+    scene.check("the audience became domain B's", after["aud"] == WAREHOUSE, said(&after["aud"]));
+    let subject = format!("{PREFIX}{ALICE}");
+    scene.check("the subject took domain B's form", after["sub"] == subject.as_str(), said(&after["sub"]));
+    scene.crossings.push(Crossing { title: format!("{ALICE}, warehouse"), before, after });
+
+    let visits = stage.warehouse.visits().len();
+    let client = connect(stage, "warehouse", &stage.token(BOB)).await?;
+    let answer = client.call("read_warehouse", json!({})).await?;
+    let refused = answer.message()["error"]["data"]["code"] == "SC-C02";
+    scene.check(&format!("{BOB} is permitted here, but domain B refuses the exchange"), refused, short(&answer));
+    let unmoved = stage.warehouse.visits().len() == visits;
+    scene.check("and nothing fell through to the API", unmoved, "");
+    Ok(scene)
+}
+
+async fn rights(stage: &Stage) -> Played<Scene> {
+    let mut scene = Scene::new(
+        "Least privilege: per person, per tool, per argument",
+        "One policy decides what is called and what is shown.",
+    );
+    let alice = connect(stage, "orders", &stage.token(ALICE)).await?;
+    let bob = connect(stage, "orders", &stage.token(BOB)).await?;
+    let allowed = alice.call("refund", json!({"amount": 120})).await?;
+    scene.check("alice refunds 120", allowed.text().contains("refunded"), short(&allowed));
+    let denied = alice.call("refund", json!({"amount": 900})).await?;
+    let error = &denied.message()["error"];
+    let told = error["code"] == -31403 && error["data"]["remedy"].is_string();
+    scene.check("alice does not refund 900, and is told what to do", told, said(&error["data"]["remedy"]));
+    let hidden = bob.call("refund", json!({"amount": 1})).await?;
+    scene.check("bob's refund answers as a tool that does not exist", hidden.error_code() == Some(-32602), short(&hidden));
+    let (for_alice, for_bob) = (alice.list("tools").await?.names(), bob.list("tools").await?.names());
+    let filtered = for_alice == ["list_orders", "refund"] && for_bob == ["list_orders"];
+    let seen = format!("alice: {}; bob: {}", for_alice.join(", "), for_bob.join(", "));
+    scene.check("each sees only the tools that they may call", filtered, seen);
+    let visits = stage.orders.visits();
+    let refunds = visits.iter().filter(|visit| visit.asked.contains("/refunds")).count();
+    scene.check("of three refunds one reached the API", refunds == 1, format!("{refunds}"));
+    Ok(scene)
+}
+
+async fn refusals(stage: &Stage) -> Played<Scene> {
+    let mut scene = Scene::new(
+        "Who goes there",
+        "Tokens that are forged, for somebody else, or missing, end at the door.",
+    );
+    let good = stage.token(ALICE);
+    let before = stage.server.log().count();
+    let kid = header_of(&good)["kid"].as_str().unwrap_or_default().to_owned();
+    let jwk = stage.idp.keys().shown(&kid).unwrap_or_default();
+    for forged in forge::all(&good, &jwk)? {
+        let answer = Client::legacy(&stage.url("orders")).bearer(&forged.token).connect().await?;
+        scene.check(&format!("forged: {}", forged.how), answer.status == 401, answer.status.to_string());
+    }
+    let foreign = stage.idp.mint(ALICE, "somebody-else", SCOPE, std::time::Duration::from_secs(60));
+    let answer = Client::legacy(&stage.url("orders")).bearer(&foreign).connect().await?;
+    scene.check("a token for another audience", answer.status == 401, answer.status.to_string());
+    let answer = Client::legacy(&stage.url("orders")).connect().await?;
+    let challenge = answer.header("www-authenticate").unwrap_or_default().to_owned();
+    let leads = challenge.contains("resource_metadata=") && !challenge.contains("error=");
+    scene.check("no token: the challenge says where to log in", answer.status == 401 && leads, challenge);
+    scene.check("none of them reached the MCP server", stage.server.log().count() == before, "");
+    Ok(scene)
+}
+
+fn never_crossed(stage: &Stage) -> Scene {
+    let mut scene = Scene::new("The border", "What the MCP server saw of the first tokens.");
+    let seen = stage.server.log().all();
+    let requests = seen.len();
+    let first = |token: &str| claims_of(token)["aud"] == AUDIENCE;
+    let crossed = seen.iter().filter(|seen| seen.bearer().is_none_or(first)).count();
+    scene.check(
+        "the MCP server never saw a token of a caller",
+        requests > 0 && crossed == 0,
+        format!("{requests} requests, {crossed} with a caller's token or none"),
+    );
+    scene
+}
+
+/// The log, line by line and as a whole.
+pub(super) fn records(audit: &[Value], stage: &Stage) -> Scene {
+    let mut scene = Scene::new("Attribution", "Every request left one line: who, what, on whose decision, as whom.");
+    let calls: Vec<&Value> = audit.iter().filter(|line| line["method"] == "tools/call").collect();
+    scene.check("seven tool calls, seven lines", calls.len() == 7, format!("{} lines", calls.len()));
+    let attributed = calls.iter().all(|line| line["principal"]["subject"].is_string() && line["decision"].is_object());
+    scene.check("each names the person and the policy that decided", attributed, "");
+    let cached = calls.iter().filter(|line| line["credential"]["source"] == "cache").count();
+    scene.check("second calls took their credential from the cache", cached > 0, format!("{cached} from the cache"));
+    let secret = canary::find(stage.audit_text().as_bytes());
+    scene.check("no token and no secret stands in the log", secret.is_none(), "");
+    scene
+}
+
+impl Scene {
+    fn new(title: &str, about: &str) -> Self {
+        Self { title: title.into(), about: about.into(), crossings: Vec::new(), checks: Vec::new() }
+    }
+
+    fn check(&mut self, what: &str, held: bool, seen: impl Into<String>) {
+        self.checks.push(Check { what: what.into(), held, seen: seen.into() });
+    }
+}
+
+async fn connect(stage: &Stage, server: &str, token: &str) -> Played<Client> {
+    let client = Client::legacy(&stage.url(server)).bearer(token);
+    let hello = client.connect().await?;
+    if hello.status != 200 {
+        return Err(format!("{server} does not let us in: {} {}", hello.status, hello.message()).into());
+    }
+    Ok(client)
+}
+
+fn verified(visit: Option<safeconduct_testkit::api::Visit>) -> Value {
+    visit.and_then(|visit| visit.verdict.ok()).unwrap_or_default()
+}
+
+fn said(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn short(answer: &Answer) -> String {
+    let message = answer.message();
+    let text = if message["error"].is_object() {
+        format!("{} {}", message["error"]["code"], message["error"]["message"].as_str().unwrap_or_default())
+    } else {
+        answer.text()
+    };
+    text.chars().take(70).collect()
+}

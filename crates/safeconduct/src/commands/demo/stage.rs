@@ -1,0 +1,153 @@
+//! The stage: an identity provider, a token service of another domain, two APIs, an unmodified MCP server, and
+//! the gateway in front, started from a real configuration file.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use safeconduct_testkit::api::Api;
+use safeconduct_testkit::canary;
+use safeconduct_testkit::clock::Clock;
+use safeconduct_testkit::idp::{Idp, Rule, User};
+use safeconduct_testkit::oauth::Client;
+use safeconduct_testkit::server::{McpServer, Options};
+use safeconduct_testkit::sts::{Federation, Sts};
+use safeconduct_testkit::verify::Trust;
+use serde_json::Value;
+
+use crate::app::{self, Running};
+use crate::config;
+
+/// What callers' tokens are for.
+pub(super) const AUDIENCE: &str = "mcp-server";
+/// What callers' tokens may do.
+pub(super) const SCOPE: &str = "backend-mcp:tools:call";
+/// Domain B's name for the warehouse.
+pub(super) const WAREHOUSE: &str = "warehouse.b.example";
+/// How domain B names people of domain A.
+pub(super) const PREFIX: &str = "principal://sts.b.example/domain-a/subject/";
+
+const POLICIES: &str = include_str!("policies.cedar");
+const CONFIG: &str = include_str!("safeconduct.yaml");
+
+pub(super) struct Stage {
+    pub(super) idp: Idp,
+    pub(super) sts: Sts,
+    pub(super) orders: Api,
+    pub(super) warehouse: Api,
+    pub(super) server: McpServer,
+    gateway: Option<Running>,
+    pub(super) base: String,
+    pub(super) admin: String,
+    dir: PathBuf,
+}
+
+impl Stage {
+    pub(super) async fn build() -> Result<Self, Box<dyn Error>> {
+        let idp = Idp::start().await?;
+        idp.add_user(User::new("alice@example.com", &["support", "warehouse"]));
+        idp.add_user(User::new("bob@example.com", &["guests"]));
+        let (client, secret) = Client::basic("gateway");
+        idp.add_client(client);
+        idp.allow(Rule::new("gateway", AUDIENCE, "backend-server").scope(SCOPE, "backend-api:read"));
+        let sts = Sts::start(federation(&idp), Clock::system()).await?;
+        let (client, sts_secret) = Client::basic("gateway-of-a");
+        sts.add_client(client);
+        let orders = Api::orders(idp.issuer(), Clock::system()).await?;
+        let warehouse = Api::warehouse(sts.issuer(), Clock::system()).await?;
+        let options = Options { orders: orders.url(), warehouse: warehouse.url(), ..Options::default() };
+        let server = McpServer::start(options).await?;
+        let dir = std::env::temp_dir().join(format!("safeconduct-demo-{}", canary::random_hex()));
+        let (listen, admin) = (free_address()?, free_address()?);
+        let (base, admin) = (format!("http://{listen}"), format!("http://{admin}"));
+        let mut stage = Self { idp, sts, orders, warehouse, server, gateway: None, base, admin, dir };
+        stage.write_files(&secret, &sts_secret)?;
+        stage.open_again().await?;
+        Ok(stage)
+    }
+
+    /// The gateway's endpoint of a server.
+    pub(super) fn url(&self, server: &str) -> String {
+        format!("{}/{server}/mcp", self.base)
+    }
+
+    /// A token as the identity provider gives it to an MCP client of this person.
+    pub(super) fn token(&self, user: &str) -> String {
+        self.idp.mint(user, AUDIENCE, SCOPE, Duration::from_secs(3600))
+    }
+
+    /// Starts the gateway from its file.
+    pub(super) async fn open_again(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut loaded = config::load(&self.dir.join("safeconduct.yaml"));
+        let policy = loaded.plan.as_ref().and_then(|plan| config::compile(plan, &mut loaded.report));
+        let (Some(plan), Some(policy)) = (loaded.plan, policy) else {
+            return Err(loaded.report.text(false).into());
+        };
+        let started = tokio::task::spawn_blocking(move || app::start(plan, policy)).await?;
+        self.gateway = Some(started?);
+        Ok(())
+    }
+
+    /// Stops the gateway, so that its log is whole, and reads the log.
+    pub(super) async fn audit_lines(&mut self) -> Result<Vec<Value>, Box<dyn Error>> {
+        self.stop().await;
+        let text = std::fs::read_to_string(self.dir.join("audit.jsonl"))?;
+        let mut lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        // Each thread writes its own lines in their order; together they are ordered by their ids.
+        lines.sort_by_key(|line| line["id"].as_str().unwrap_or_default().to_owned());
+        Ok(lines)
+    }
+
+    /// The log as it stands.
+    pub(super) fn audit_text(&self) -> String {
+        std::fs::read_to_string(self.dir.join("audit.jsonl")).unwrap_or_default()
+    }
+
+    /// Takes everything down.
+    pub(super) async fn close(mut self) {
+        self.stop().await;
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+
+    async fn stop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            let _ = tokio::task::spawn_blocking(move || gateway.stop()).await;
+        }
+    }
+
+    fn write_files(&self, secret: &str, sts_secret: &str) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        // The secrets of the demo are of no use elsewhere; even so nobody else reads them.
+        std::fs::DirBuilder::new().mode(0o700).create(&self.dir)?;
+        std::fs::create_dir(self.dir.join("policies"))?;
+        std::fs::write(self.dir.join("secret-a"), secret)?;
+        std::fs::write(self.dir.join("secret-b"), sts_secret)?;
+        std::fs::write(self.dir.join("policies/demo.cedar"), POLICIES)?;
+        let config = CONFIG
+            .replace("@LISTEN@", self.base.trim_start_matches("http://"))
+            .replace("@ADMIN@", self.admin.trim_start_matches("http://"))
+            .replace("@BASE@", &self.base)
+            .replace("@ISSUER@", self.idp.issuer())
+            .replace("@TOKEN_A@", &self.idp.token_endpoint())
+            .replace("@TOKEN_B@", &self.sts.token_endpoint())
+            .replace("@SERVER@", &self.server.url())
+            .replace("@DIR@", &self.dir.display().to_string());
+        std::fs::write(self.dir.join("safeconduct.yaml"), config)
+    }
+}
+
+fn federation(idp: &Idp) -> Federation {
+    Federation {
+        trust: Trust { issuer: idp.issuer().to_owned(), audiences: vec![AUDIENCE.into()] },
+        audience: WAREHOUSE.into(),
+        scopes: vec!["warehouse:read".into()],
+        groups: vec!["warehouse".into()],
+        subject_prefix: PREFIX.into(),
+        lifetime: Duration::from_secs(600),
+    }
+}
+
+/// The public URL stands in the file, so the port must be known before the gateway listens.
+fn free_address() -> std::io::Result<std::net::SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
