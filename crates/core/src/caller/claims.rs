@@ -69,7 +69,7 @@ pub(super) fn believe(
         session: text(claims, "sid")?.map(Box::from),
         expires,
         fingerprint: fingerprint(&rules.issuer, claims, rules.quirks.volatile),
-        entities: OnceLock::new(),
+        identity: OnceLock::new(),
     };
     Ok((principal, audiences))
 }

@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use crate::policy::PrincipalEntities;
 use crate::time::Timestamp;
 
 /// A person or a program.
@@ -83,6 +82,6 @@ pub struct Principal {
     pub expires: Timestamp,
     /// See [`Fingerprint`].
     pub fingerprint: Fingerprint,
-    /// The caller as policy entities, built at the first decision and kept beside the verified token.
-    pub(crate) entities: OnceLock<PrincipalEntities>,
+    /// Hash of all that a policy can see of the caller; made at the first decision.
+    pub(crate) identity: OnceLock<[u8; 32]>,
 }

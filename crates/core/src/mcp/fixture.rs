@@ -33,7 +33,7 @@ pub(crate) fn caller(subject: &str) -> Principal {
         session: None,
         expires: Timestamp::from_secs(600),
         fingerprint: Fingerprint([0; 32]),
-        entities: Default::default(),
+        identity: Default::default(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who and what, as Cedar entities.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use cedar_policy::{
@@ -13,26 +12,11 @@ use crate::caller::{Kind, Principal};
 use crate::mcp::Target;
 use crate::server::ToolHints;
 
-/// The caller as policy entities; built once per verified token.
-pub struct PrincipalEntities(pub(super) Result<Caller, String>);
-
-impl fmt::Debug for PrincipalEntities {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Ok(caller) => write!(f, "PrincipalEntities({})", caller.uid),
-            Err(error) => write!(f, "PrincipalEntities({error})"),
-        }
-    }
-}
-
 /// A caller, ready to be asked about.
 pub(super) struct Caller {
     pub(super) uid: EntityUid,
     pub(super) groups: HashSet<EntityUid>,
     pub(super) entities: Entities,
-    /// Hash of all that a policy can see of the caller but `expires`. The fingerprint would not do: it leaves
-    /// out claims that say nothing about the caller, but that a policy may read as tags all the same.
-    pub(super) identity: [u8; 32],
 }
 
 /// The names of the entity types.
@@ -112,11 +96,7 @@ impl Types {
     }
 
     /// The caller.
-    pub(super) fn caller(&self, principal: &Principal) -> PrincipalEntities {
-        PrincipalEntities(self.build(principal))
-    }
-
-    fn build(&self, principal: &Principal) -> Result<Caller, String> {
+    pub(super) fn caller(&self, principal: &Principal) -> Result<Caller, String> {
         let issuer = &principal.issuer;
         let kind = match principal.kind {
             Kind::User => &self.user,
@@ -141,7 +121,7 @@ impl Types {
         let entity = Entity::new_with_tags(id.clone(), attributes, groups.iter().cloned(), tags)
             .map_err(|error| error.to_string())?;
         let entities = Entities::from_entities([entity], None).map_err(|error| error.to_string())?;
-        Ok(Caller { uid: id, groups, entities, identity: identity(principal) })
+        Ok(Caller { uid: id, groups, entities })
     }
 }
 
@@ -153,8 +133,14 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
+/// Hash of all that a policy can see of the caller but `expires`. The fingerprint would not do: it leaves out
+/// claims that say nothing about the caller, but that a policy may read as tags all the same.
+pub(super) fn identity(principal: &Principal) -> &[u8; 32] {
+    principal.identity.get_or_init(|| identify(principal))
+}
+
 /// Destructured without `..`, so that a new field cannot be forgotten here.
-fn identity(principal: &Principal) -> [u8; 32] {
+fn identify(principal: &Principal) -> [u8; 32] {
     let Principal {
         kind,
         issuer,
@@ -172,7 +158,7 @@ fn identity(principal: &Principal) -> [u8; 32] {
         session: _,
         expires: _,
         fingerprint,
-        entities: _,
+        identity: _,
     } = principal;
     let mut hash = Fields(Context::new(&SHA256));
     hash.number(match kind {

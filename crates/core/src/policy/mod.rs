@@ -23,7 +23,7 @@ use cedar_policy::Authorizer;
 
 use crate::caller::Principal;
 use crate::mcp::{Era, Target};
-use crate::server::Server;
+use crate::server::{Server, ToolHints};
 use crate::time::Timestamp;
 
 mod arguments;
@@ -44,11 +44,10 @@ mod validate;
 mod wanted;
 
 use decide::{Question, Verdict};
-use entities::Types;
+use entities::{Caller, Types, identity};
 use memo::{Key, Memo};
-use select::Index;
+use select::{Index, Ready};
 
-pub use entities::PrincipalEntities;
 pub use explain::{Considered, Explanation};
 
 /// A policy file: its name as people know it and its text.
@@ -127,16 +126,20 @@ pub struct Policy {
     index: Index,
     custom: BTreeSet<Box<str>>,
     decisions: Option<Memo<Verdict>>,
+    callers: Memo<Arc<Caller>>,
 }
 
 /// Decisions that are remembered.
 const DECISIONS: usize = 32_768;
+/// Callers that are kept as Cedar wants them. One takes some 15 KB, and a decision that is remembered needs none.
+const CALLERS: usize = 1024;
 /// Arguments longer than this are decided on each time: hashing them would not be cheaper by much.
 const MAX_REMEMBERED: usize = 16 * 1024;
 
 impl Policy {
     fn new(types: Types, index: Index, custom: BTreeSet<Box<str>>) -> Self {
-        Self { types, authorizer: Authorizer::new(), index, custom, decisions: Some(Memo::new(DECISIONS)) }
+        let (decisions, callers) = (Some(Memo::new(DECISIONS)), Memo::new(CALLERS));
+        Self { types, authorizer: Authorizer::new(), index, custom, decisions, callers }
     }
 
     /// The same policies, asked anew for each decision: for measurements.
@@ -147,14 +150,14 @@ impl Policy {
 
     /// Decides. Never fails: what cannot be evaluated is denied.
     pub fn decide(&self, query: &Query<'_>) -> Decision {
-        self.asked(query, |question| self.remembered(question, Asked::Call))
+        self.remembered(query, Asked::Call).unwrap_or_else(failed)
     }
 
     /// Whether the caller may use the item with *some* arguments: what lists show, and what decides between
     /// "denied" and "unknown". The query's arguments are not looked at.
     pub fn may_see(&self, query: &Query<'_>) -> bool {
         let query = &Query { arguments: None, ..*query };
-        self.asked(query, |question| self.remembered(question, Asked::Sight)).effect == Effect::Permit
+        self.remembered(query, Asked::Sight).is_ok_and(|decision| decision.effect == Effect::Permit)
     }
 
     /// Whether a decision on this query looks at the tool's hints.
@@ -171,65 +174,77 @@ impl Policy {
     /// Decides, and says why. The same code as [`Self::decide`], never from memory.
     pub fn explain(&self, query: &Query<'_>) -> Explanation {
         let visible = self.may_see(query);
-        let mut explained = None;
-        let decision = self.asked(query, |question| {
-            let (effect, policies) = question.verdict();
-            let decision = Decision { effect, policies, cached: false };
-            explained = Some(explain::explanation(question, &decision, visible));
-            decision
+        let explained = self.kind_of_call(query).and_then(|(ready, hints)| {
+            self.put(query, &ready, hints, |question| {
+                let (effect, policies) = question.verdict();
+                explain::explanation(question, &Decision { effect, policies, cached: false }, visible)
+            })
         });
-        explained.unwrap_or_else(|| Explanation::unasked(&decision))
+        explained.unwrap_or_else(|error| Explanation::unasked(&failed(error)))
     }
 
-    fn asked(&self, query: &Query<'_>, answer: impl FnOnce(&Question<'_>) -> Decision) -> Decision {
-        let error = |error: &String| Decision {
-            effect: Effect::Error(error.clone()),
-            policies: Arc::new([]),
-            cached: false,
-        };
-        let entities = query.principal.entities.get_or_init(|| self.types.caller(query.principal));
-        let caller = match &entities.0 {
-            Ok(caller) => caller,
-            Err(text) => return error(text),
-        };
-        let ready = match self.index.ready(&self.types, &query.server.name, query.action, query.target) {
-            Ok(ready) => ready,
-            Err(text) => return error(&text),
-        };
+    fn remembered(&self, query: &Query<'_>, asked: Asked) -> Result<Decision, String> {
+        let (ready, hints) = self.kind_of_call(query)?;
+        let key =
+            self.decisions.as_ref().and_then(|memo| Some((memo, key(memo, query, &ready, hints, asked)?)));
+        if let Some((effect, policies)) = key.and_then(|(memo, key)| memo.recall(key)) {
+            return Ok(Decision { effect, policies, cached: true });
+        }
+        let reads_arguments = !ready.choice.reads.arguments.is_empty();
+        let (effect, policies) = self.put(query, &ready, hints, |question| match asked {
+            Asked::Sight if reads_arguments => {
+                let effect = if question.possible() { Effect::Permit } else { Effect::Deny(None) };
+                (effect, Arc::new([]) as Arc<[_]>)
+            }
+            _ => question.verdict(),
+        })?;
+        if let Some((memo, key)) = key {
+            memo.keep(key, (effect.clone(), policies.clone()));
+        }
+        Ok(Decision { effect, policies, cached: false })
+    }
+
+    /// What is known of the call without looking at the caller; the tool's hints, if they are known and looked at.
+    fn kind_of_call(&self, query: &Query<'_>) -> Result<(Arc<Ready>, Option<ToolHints>), String> {
+        let ready = self.index.ready(&self.types, &query.server.name, query.action, query.target)?;
         let hints = match query.target {
             Target::Tool(name) if ready.choice.reads.hints => {
                 query.server.catalogue.tool(name).map(|tool| tool.hints)
             }
             _ => None,
         };
-        answer(&Question {
-            types: &self.types,
-            authorizer: &self.authorizer,
-            query,
-            ready: &ready,
-            caller,
-            hints,
-        })
+        Ok((ready, hints))
     }
 
-    fn remembered(&self, question: &Question<'_>, asked: Asked) -> Decision {
-        let key = self.decisions.as_ref().and_then(|memo| Some((memo, key(memo, question, asked)?)));
-        if let Some((effect, policies)) = key.and_then(|(memo, key)| memo.recall(key)) {
-            return Decision { effect, policies, cached: true };
-        }
-        let reads_arguments = !question.ready.choice.reads.arguments.is_empty();
-        let (effect, policies) = match asked {
-            Asked::Sight if reads_arguments => {
-                let effect = if question.possible() { Effect::Permit } else { Effect::Deny(None) };
-                (effect, Arc::new([]) as Arc<[_]>)
-            }
-            _ => question.verdict(),
-        };
-        if let Some((memo, key)) = key {
-            memo.keep(key, (effect.clone(), policies.clone()));
-        }
-        Decision { effect, policies, cached: false }
+    /// Puts a question that has to be answered anew.
+    fn put<T>(
+        &self,
+        query: &Query<'_>,
+        ready: &Ready,
+        hints: Option<ToolHints>,
+        answer: impl FnOnce(&Question<'_>) -> T,
+    ) -> Result<T, String> {
+        let caller = &*self.caller(query.principal)?;
+        let (types, authorizer) = (&self.types, &self.authorizer);
+        Ok(answer(&Question { types, authorizer, query, ready, caller, hints }))
     }
+
+    fn caller(&self, principal: &Principal) -> Result<Arc<Caller>, String> {
+        // Two tokens of one login may end at different times, and `expires` can be read.
+        let mut fields = self.callers.fields();
+        let key = fields.bytes(identity(principal)).number(principal.expires.secs()).key();
+        if let Some(caller) = self.callers.recall(key) {
+            return Ok(caller);
+        }
+        let caller = Arc::new(self.types.caller(principal)?);
+        self.callers.keep(key, caller.clone());
+        Ok(caller)
+    }
+}
+
+/// What cannot be asked is denied.
+fn failed(error: String) -> Decision {
+    Decision { effect: Effect::Error(error), policies: Arc::new([]), cached: false }
 }
 
 /// Which question is put.
@@ -242,14 +257,19 @@ enum Asked {
 }
 
 /// All that the answer can depend on; None when it may be another one a moment later.
-fn key(memo: &Memo<Verdict>, question: &Question<'_>, asked: Asked) -> Option<Key> {
-    let Question { query, ready, caller, hints, .. } = question;
+fn key(
+    memo: &Memo<Verdict>,
+    query: &Query<'_>,
+    ready: &Ready,
+    hints: Option<ToolHints>,
+    asked: Asked,
+) -> Option<Key> {
     let reads = &ready.choice.reads;
     if reads.moment() {
         return None;
     }
     let mut fields = memo.fields();
-    fields.part(ready.key).bytes(&caller.identity);
+    fields.part(ready.key).bytes(identity(query.principal));
     if !reads.arguments.is_empty() {
         match (asked, query.arguments) {
             (Asked::Sight, _) => fields.number(0),

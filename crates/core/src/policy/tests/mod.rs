@@ -49,7 +49,7 @@ pub(super) fn alice() -> Principal {
         session: None,
         expires: Timestamp::from_secs(NOW + 300),
         fingerprint: Fingerprint([1; 32]),
-        entities: OnceLock::new(),
+        identity: OnceLock::new(),
     }
 }
 
