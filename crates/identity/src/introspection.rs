@@ -40,12 +40,21 @@ impl Introspection {
     ) -> Result<Verified, Asked> {
         let retry = Retry { total: Duration::from_secs(8), ..Retry::default() };
         let token = Secret::new(bearer.expose_for_verification().to_vec());
-        let answer = wire.send_retrying(retry, || self.request(&token, now)).await.map_err(Asked::Unavailable)?;
+        let answer =
+            wire.send_retrying(retry, || self.request(&token, now)).await.map_err(Asked::Unavailable)?;
         if !answer.status.is_success() || !answer.is_json() {
-            let why = format!("{}: HTTP {}, not an introspection answer", self.endpoint, answer.status.as_u16());
+            let why =
+                format!("{}: HTTP {}, not an introspection answer", self.endpoint, answer.status.as_u16());
             return Err(Asked::Unavailable(Failed(why)));
         }
-        verify_introspection(bearer, &answer.body, rules, now).map_err(Asked::Refused)
+        verify_introspection(bearer, &answer.body, rules, now).map_err(|problem| match problem {
+            // The answer is what is malformed, not the token: the caller can do nothing about it.
+            TokenProblem::Malformed(_) => Asked::Unavailable(Failed(format!(
+                "{}: the introspection answer is not a JSON object",
+                self.endpoint
+            ))),
+            problem => Asked::Refused(problem),
+        })
     }
 
     fn request(&self, token: &Secret, now: Timestamp) -> Result<Request, Failed> {
