@@ -1,5 +1,6 @@
 //! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
 
+mod answers;
 mod as_whom;
 mod audit;
 mod audit_first;
@@ -9,6 +10,7 @@ mod eras;
 mod exchange;
 mod limits;
 mod line;
+mod issuers;
 mod lists;
 mod may;
 mod modern;
