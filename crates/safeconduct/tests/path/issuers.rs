@@ -148,8 +148,7 @@ async fn an_opaque_token_is_not_believed_while_nobody_can_read_it() {
 
     let world = World::with(Plan { issuer: OPAQUE.into(), ..Plan::default() }).await;
     assert_eq!(world.status(&world.token("alice")).await, 200);
-    for fault in
-    {
+    for fault in [Fault::Close, Fault::Garbage, Fault::Huge(4 << 20)] {
         let token = world.idp.mint_opaque(&Mint::user("alice").audience(AUDIENCE));
         world.idp.faults().clear();
         world.idp.faults().at("/introspect", usize::MAX, fault.clone());
