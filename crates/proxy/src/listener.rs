@@ -71,6 +71,7 @@ impl Listening {
 /// # Errors
 /// Those of binding, and of starting threads.
 pub fn listen(listen: Listen, shared: &Arc<Shared>) -> io::Result<Listening> {
+    claim(listen.address)?;
     let first = bind(listen.address)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
@@ -95,6 +96,14 @@ pub fn listen(listen: Listen, shared: &Arc<Shared>) -> io::Result<Listening> {
         threads.push(thread);
     }
     Ok(Listening { address, connections, threads })
+}
+
+/// Sockets that share a port share it with whoever else does: a second gateway there would take every other
+/// connection, and must be told instead. This one does not share, and is refused while another listens.
+fn claim(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
