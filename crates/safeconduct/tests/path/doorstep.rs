@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http::{Method, Request};
 use rustls_pki_types::CertificateDer;
+use safeconduct::{app, config};
 use safeconduct_testkit::canary;
 use safeconduct_testkit::client::{Answer, Client};
 use serde_json::json;
@@ -86,6 +87,18 @@ async fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
     std::fs::write(certificate.dir.join("cert.pem"), "no certificate").unwrap();
     hang_up();
     assert!(Line::secure(&world.base, &renewed, "http/1.1").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_gateway_at_the_same_address_is_told_so() {
+    let world = World::start().await;
+    let mut loaded = config::load(&world.config());
+    let plan = loaded.plan.unwrap();
+    let policy = config::compile(&plan, &mut loaded.report).unwrap();
+    let second =
+        tokio::task::spawn_blocking(move || app::start(plan, policy).map(app::Running::stop)).await.unwrap();
+    let told = second.unwrap_err().to_string();
+    assert!(told.contains(world.base.trim_start_matches("http://")), "{told}");
 }
 
 /// The request with one header more, or in another's place.

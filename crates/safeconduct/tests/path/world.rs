@@ -15,6 +15,7 @@ use safeconduct_testkit::log_watch::{self, Watched};
 use safeconduct_testkit::oauth;
 use safeconduct_testkit::server::{McpServer, Options};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// What a caller's token must be for.
 pub(crate) const AUDIENCE: &str = "mcp-server";
@@ -90,7 +91,18 @@ pub(crate) struct World {
     pub(crate) base: String,
     pub(crate) dir: PathBuf,
     plan: Plan,
+    place: Socket,
     _watched: Watched,
+}
+
+/// A port that nobody else takes. The public URL must be known before the gateway listens, and the gateway's
+/// sockets share a port with this one, which never listens.
+fn place() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket
 }
 
 impl World {
@@ -129,10 +141,8 @@ impl World {
         std::fs::write(dir.join("secret"), &secret).unwrap();
         std::fs::write(dir.join("policies/orders.cedar"), &plan.policies).unwrap();
         let mut world =
-            Self { idp, server, backend, gateway: None, base: String::new(), dir, plan, _watched: watched };
-        // The public URL must be known before the port is: a port that was free a moment ago is taken.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        world.base = format!("http://127.0.0.1:{port}");
+            Self { idp, server, backend, gateway: None, base: String::new(), dir, plan, place: place(), _watched: watched };
+        world.base = format!("http://{}", world.place.local_addr().unwrap().as_socket().unwrap());
         world.write_config(&url);
         let (plan, policy) = world.read_config();
         let running = tokio::task::spawn_blocking(move || app::start(plan, policy)).await.unwrap().unwrap();
