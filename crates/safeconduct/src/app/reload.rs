@@ -24,23 +24,27 @@ const EVERY: Duration = Duration::from_secs(1);
 
 type Stamps = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-/// Looks at the files each second. They are few, and polling works on every file system and mount.
-pub(super) async fn watch(inner: Arc<Inner>, config: PathBuf) {
+/// Looks at the files each second. They are few, and polling works on every file system and mount. What they
+/// are like now is noted before this returns.
+pub(super) fn watch(inner: Arc<Inner>, config: PathBuf) -> impl Future<Output = ()> + Send {
     let mut seen = stamps(&inner.plan(), &config);
-    loop {
-        tokio::time::sleep(EVERY).await;
-        let now = stamps(&inner.plan(), &config);
-        if now == seen {
-            continue;
+    async move {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let now = stamps(&inner.plan(), &config);
+            if now == seen {
+                continue;
+            }
+            // A writer may not have finished: wait until nothing changes any more.
+            tokio::time::sleep(EVERY / 4).await;
+            if stamps(&inner.plan(), &config) != now {
+                continue;
+            }
+            let (reader, path) = (inner.clone(), config.clone());
+            let _ = tokio::task::spawn_blocking(move || reread(&reader, &path)).await;
+            // Those of before the reading: what changed during it is read again.
+            seen = now;
         }
-        // A writer may not have finished: wait until nothing changes any more.
-        tokio::time::sleep(EVERY / 4).await;
-        if stamps(&inner.plan(), &config) != now {
-            continue;
-        }
-        let (reader, path) = (inner.clone(), config.clone());
-        let _ = tokio::task::spawn_blocking(move || reread(&reader, &path)).await;
-        seen = stamps(&inner.plan(), &config);
     }
 }
 
