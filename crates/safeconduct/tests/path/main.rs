@@ -10,6 +10,8 @@ mod eras;
 mod exchange;
 mod limits;
 mod line;
+mod hostile;
+mod integrity;
 mod issuers;
 mod lists;
 mod may;
