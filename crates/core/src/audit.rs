@@ -44,6 +44,10 @@ pub trait Sink: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Takes a finished record.
     fn write(&self, record: &Record);
+    /// Whether spans are made of this record, so that the backend's parent must be ours.
+    fn traces(&self, _record: &Record) -> bool {
+        false
+    }
 }
 
 /// What the policy said, for the record.
@@ -131,6 +135,16 @@ pub struct Record {
 }
 
 impl Record {
+    /// The ids of the trace, of the call's span and of the backend's: the trace that the caller named, or one made of
+    /// the request id, which is unique and partly random.
+    pub fn span_ids(&self) -> (u128, u64, u64) {
+        let own = self.id.iter().fold(0u128, |sum, digit| sum.wrapping_mul(37).wrapping_add(u128::from(*digit)));
+        let trace = self.trace.as_deref().and_then(|trace| u128::from_str_radix(trace, 16).ok()).unwrap_or(own);
+        // The two halves of a Fibonacci hash: unlike, and zero for no id in practice; zero is no span id.
+        let call = (own.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 64) as u64 | 1;
+        (trace, call, call.rotate_left(32) ^ 0x5851_F42D_4C95_7F2D)
+    }
+
     /// Notes a `traceparent` (W3C Trace Context §3.2); what is not one is passed over, as the text demands.
     pub fn note_traceparent(&mut self, value: &str) {
         let Some((trace, parent)) = read_traceparent(value) else { return };
@@ -203,6 +217,13 @@ impl Trail {
     /// The request id.
     pub fn id(&self) -> [u8; 26] {
         self.record.as_ref().map_or([b'0'; 26], |record| record.id)
+    }
+
+    /// `traceparent` for the backend (W3C Trace Context §3.2), if spans are made of this record.
+    pub fn traceparent(&self) -> Option<String> {
+        let record = self.record.as_deref().filter(|record| self.sink.traces(record))?;
+        let (trace, _, backend) = record.span_ids();
+        Some(format!("00-{trace:032x}-{backend:016x}-01"))
     }
 
     /// What was noted so far.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 
 use crate::audit::{DecisionRecord, Trail};
 use crate::caller::{Bearer, Principal, SubjectToken, Verified};
@@ -389,7 +389,7 @@ impl Authorized {
 impl Outbound {
     /// The request as it leaves: built from the decision, never by deleting from the inbound one.
     pub fn request(&self) -> Request<Bytes> {
-        let Admitted { server, head, call, .. } = &self.authorized.admitted;
+        let Admitted { server, head, call, trail, .. } = &self.authorized.admitted;
         let mut request = Request::new(call.body.clone());
         *request.uri_mut() = server.url.clone();
         *request.method_mut() = match head.verb {
@@ -402,6 +402,9 @@ impl Outbound {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         call.write_headers(head, headers);
+        if let Some(parent) = trail.traceparent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
+            headers.insert(HeaderName::from_static("traceparent"), parent);
+        }
         self.credential.apply(headers);
         request
     }

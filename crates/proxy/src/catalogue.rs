@@ -49,7 +49,8 @@ impl Gateway {
         *last = now;
         let mut cursor = None;
         for _ in 0..PAGES {
-            cursor = self.page(admitted, upstream, cursor.as_deref()).await;
+            // Boxed, so that calls which need none of this do not carry the room for it.
+            cursor = Box::pin(self.page(admitted, upstream, cursor.as_deref())).await;
             if cursor.is_none() || known() {
                 return;
             }

@@ -21,4 +21,5 @@ pub mod request_id;
 pub mod service;
 pub mod sink;
 pub mod stream;
+pub mod trace;
 pub mod upstream;

@@ -61,7 +61,8 @@ impl Pool {
     /// # Errors
     /// `BackendUnreachable`.
     pub async fn fresh(&self, url: &http::Uri) -> Result<Lease, Reason> {
-        let connect = self.connect(url);
+        // Boxed: most calls find a connection and need no room for making one.
+        let connect = Box::pin(self.connect(url));
         let sender = tokio::time::timeout(self.patience, connect).await.unwrap_or_else(|_| {
             Err(Reason::BackendUnreachable(format!("no connection within {:?}", self.patience)))
         })?;

@@ -196,7 +196,7 @@ impl Service {
         if !recorded_first {
             return Response::from_parts(parts, ResponseBody::Stream(Box::new(stream)));
         }
-        let Ok(whole) = stream.whole().await else {
+        let Ok(whole) = Box::pin(stream.whole()).await else {
             return self.refuse(Reason::BadBackendAnswer("the answer broke off".into()));
         };
         match self.shared.audit.settle().await {

@@ -52,7 +52,7 @@ impl Upstream {
             if status == StatusCode::UNAUTHORIZED && !renewed {
                 renewed = true;
                 let now = outbound.now();
-                outbound = credentials.renew(outbound, now).await?;
+                outbound = Box::pin(credentials.renew(outbound, now)).await?;
                 continue;
             }
             return match unusable(&response, outbound.authorized().call(), outbound.authorized().verb()) {

@@ -25,6 +25,10 @@ impl Sink for Tee {
         self.clock.now()
     }
 
+    fn traces(&self, record: &Record) -> bool {
+        self.sinks.iter().any(|sink| sink.traces(record))
+    }
+
     fn write(&self, record: &Record) {
         for sink in &self.sinks {
             sink.write(record);

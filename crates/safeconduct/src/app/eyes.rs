@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use safeconduct_core::audit::Sink;
 use safeconduct_identity::acquire::{CounterSnapshot, CredentialStatus};
+use safeconduct_identity::wire::{Wire, WireConfig};
 use safeconduct_proxy::admin::{self, Show};
 use safeconduct_proxy::listener::Listening;
 use safeconduct_proxy::metrics::{Metrics, Reading};
+use safeconduct_proxy::trace::Traces;
 use safeconduct_proxy::sink::{Arguments, Clock, FileSink, Flush, OnFailure, Settings, SystemClock, Target, Tee};
 use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::running::Inner;
-use super::{Failed, Reloaded};
+use super::{Failed, Reloaded, tls};
 use crate::config::Plan;
 use crate::config::plan::{self, AuditPlan};
 
@@ -24,23 +26,27 @@ pub(super) struct Eyes {
     pub(super) audit: Arc<FileSink>,
     pub(super) sink: Arc<Tee>,
     metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
     clock: Arc<dyn Clock>,
     reloaded: Mutex<Reloaded>,
 }
 
 impl Eyes {
-    pub(super) fn open(plan: &Plan) -> Result<Self, Failed> {
+    pub(super) fn open(plan: &Plan, runtime: &Handle) -> Result<Self, Failed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let place = plan.audit.file.as_ref().map_or_else(|| "standard output".into(), |file| file.display().to_string());
         let audit = FileSink::open(settings(&plan.audit), clock.clone())
             .map_err(|error| Failed::of(format!("audit {place}"), error))?;
         let audit = Arc::new(audit);
         let metrics = Arc::new(Metrics::new(clock.clone()));
-        let sinks: Vec<Arc<dyn Sink>> = vec![audit.clone(), metrics.clone()];
+        let traces = traces(plan, runtime, &clock)?;
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![audit.clone(), metrics.clone()];
+        sinks.extend(traces.clone().map(|traces| traces as Arc<dyn Sink>));
         let eyes = Self {
             sink: Arc::new(Tee::new(clock.clone(), sinks)),
             audit,
             metrics,
+            traces,
             clock,
             reloaded: Mutex::new(Reloaded { generation: 1, ..Reloaded::default() }),
         };
@@ -66,7 +72,19 @@ impl Eyes {
         if let Err(error) = self.audit.close(within) {
             tracing::error!("{error}");
         }
+        if let Some(traces) = &self.traces {
+            traces.close(within);
+        }
     }
+}
+
+fn traces(plan: &Plan, runtime: &Handle, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Traces>>, Failed> {
+    let Some(telemetry) = &plan.telemetry else { return Ok(None) };
+    let failed = |error: &dyn std::fmt::Display| Failed::of("telemetry.otlp", error.to_string());
+    let config = WireConfig { extra_roots: tls::extra_roots(plan)?, ..WireConfig::default() };
+    let wire = Wire::new(&config, runtime.clone()).map_err(|error| failed(&error))?;
+    let traces = Traces::new(&telemetry.otlp, telemetry.sample, wire, clock.clone()).map_err(|error| failed(&error))?;
+    Ok(Some(Arc::new(traces)))
 }
 
 fn settings(plan: &AuditPlan) -> Settings {

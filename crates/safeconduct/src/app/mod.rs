@@ -10,7 +10,7 @@ mod reload;
 mod running;
 mod tls;
 
-pub(crate) use rehearsal::Rehearsal;
+pub(crate) use rehearsal::{Rehearsal, rehearse};
 pub use reload::Reloaded;
 pub use running::{Running, start};
 

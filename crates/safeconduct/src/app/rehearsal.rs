@@ -19,12 +19,27 @@ use super::{Failed, assemble, credentials, tls};
 use crate::config::Plan;
 use crate::config::plan::{IssuerPlan, ServerPlan};
 
+/// Whom a token speaks for, and its audiences; or why it is not believed.
+pub(crate) type Examined = Result<(Principal, Vec<Box<str>>), Reason>;
+
 /// See the module.
 pub(crate) struct Rehearsal<'p> {
     plan: &'p Plan,
     clients: Clients,
     wire: Arc<Wire>,
     runtime: Runtime,
+}
+
+/// Everything of a plan that could not be put to work, without asking anyone: certificates, keys, steps.
+pub(crate) fn rehearse(plan: &Plan) -> Vec<Failed> {
+    let mut failed: Vec<Failed> = plan.tls.iter().filter_map(|paths| tls::server(paths).err()).collect();
+    match Rehearsal::of(plan) {
+        Ok(rehearsal) => {
+            failed.extend(plan.servers.iter().filter_map(|server| rehearsal.server(server).err()))
+        }
+        Err(error) => failed.push(error),
+    }
+    failed
 }
 
 impl<'p> Rehearsal<'p> {
@@ -62,7 +77,7 @@ impl<'p> Rehearsal<'p> {
         issuer: &IssuerPlan,
         token: &[u8],
         now: Timestamp,
-    ) -> Result<Result<(Principal, Vec<Box<str>>), Reason>, Failed> {
+    ) -> Result<Examined, Failed> {
         // The other issuers' keys are none of this token's business: they are not asked.
         let alone = Plan { issuers: vec![issuer.clone()], ..self.plan.clone() };
         let issuers = Issuers::new(Arc::new(SystemClock::new()));

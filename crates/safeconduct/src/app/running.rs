@@ -59,7 +59,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         .build()
         .map_err(|error| Failed::of("runtime", error))?;
     let _entered = runtime.enter();
-    let eyes = Eyes::open(&plan)?;
+    let eyes = Eyes::open(&plan, runtime.handle())?;
     let house = house(&plan, runtime.handle())?;
     let gateway = assemble(&house, &plan, policy, None)?;
     let (drain, drained) = watch::channel(false);

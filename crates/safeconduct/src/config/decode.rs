@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::near::suggest;
+use super::mask::is_telling;
+use super::near::{nearest, suggest};
 use super::node::{Entry, Kind, Node};
 use super::problem::Problems;
 
@@ -156,6 +157,10 @@ impl<'n> Section<'n> {
                     .error(entry.name_span.clone(), format!("unknown setting `{}`", entry.name))
                     .label("not known here")
                     .maybe_help(suggest(&entry.name, known.iter().copied()));
+                // Whoever misspells a secret's name has still written a secret beside it.
+                if is_telling(&entry.name) || nearest(&entry.name, known.iter().copied()).is_some_and(is_telling) {
+                    problems.keep_secret(entry.value.span.clone());
+                }
             }
         }
         Some(Self { entries, site: node.site.clone() })

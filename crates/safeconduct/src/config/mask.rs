@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 const TELLING: [&str; 8] =
-    ["secret", "passw", "passphrase", "token", "private_key", "api_key", "apikey", "inline"];
+    ["secr", "passw", "passphrase", "token", "private_key", "api_key", "apikey", "inline"];
 
 /// True for the name of something whose value is likely a secret.
 pub(crate) fn is_telling(name: &str) -> bool {

@@ -60,9 +60,18 @@ impl Report {
         self.problems.iter().filter(|problem| problem.severity == severity).count()
     }
 
+    /// Adds an error that belongs to no place in a file.
+    pub(crate) fn add(&mut self, message: String, help: &str) {
+        let (label, help) = (String::new(), Some(help.to_owned()));
+        let problem = Problem { severity: Severity::Error, source: 0, span: 0..0, message, label, help };
+        self.problems.push(problem);
+    }
+
     /// Puts the problems in the order of the files, the same one only once.
     pub(crate) fn sort(&mut self) {
-        self.problems.sort_by_key(|problem| (problem.source, problem.span.start));
+        let place = |problem: &Problem| (problem.source, problem.span.start);
+        // At one place by their words: Cedar finds them in no particular order.
+        self.problems.sort_by(|one, other| (place(one), &one.message).cmp(&(place(other), &other.message)));
         self.problems.dedup();
     }
 }

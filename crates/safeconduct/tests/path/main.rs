@@ -21,6 +21,7 @@ mod patience;
 mod reload;
 mod rounds;
 mod streams;
+mod traces;
 mod transport;
 mod who;
 mod world;

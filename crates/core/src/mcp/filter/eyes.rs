@@ -25,6 +25,8 @@ pub(super) enum Work {
     Shape,
     /// The answer to `initialize` says what the server announces.
     Capabilities,
+    /// A resource was read by leave of a policy: what it says may not be shared with others by a cache.
+    Read,
     /// State is sealed and tasks are noted, because the server cannot tell callers apart.
     State,
 }
@@ -35,6 +37,7 @@ impl Work {
             (Kind::OpenStream, _) => Self::Shape,
             (Kind::Request(_), Class::List(list)) => Self::List(list),
             (Kind::Request(_), Class::Life) if call.method.name() == "initialize" => Self::Capabilities,
+            (Kind::Request(_), _) if call.era == Era::Modern && call.method.name() == "resources/read" => Self::Read,
             (Kind::Request(_), Class::Use) if sight.server.shared_credential => Self::State,
             _ => Self::Pass,
         }
@@ -104,7 +107,7 @@ impl Eyes {
             // Nothing in it has to be kept from the caller. State that was not sealed and a task that was not
             // noted are refused when they come back.
             Work::Pass | Work::State | Work::Capabilities => Ok(self.read(text).unwrap_or_default()),
-            Work::List(_) | Work::Shape => self.read(text),
+            Work::List(_) | Work::Shape | Work::Read => self.read(text),
         }
     }
 
@@ -145,6 +148,15 @@ impl Eyes {
                     self.note_tasks(result);
                 }
                 self.lists(result, &List::ALL)
+            }
+            Work::Read => {
+                json::clear_names(result, &["cacheScope"]).map_err(|_| "a name that differs only by case")?;
+                let mut edits = items::unshared(result);
+                if self.sight.server.shared_credential {
+                    self.note_tasks(result);
+                    edits.extend(self.state(result)?);
+                }
+                Ok(edits)
             }
             Work::State => {
                 self.note_tasks(result);

@@ -124,6 +124,12 @@ fn mirrored(schema: Value<'_>, path: &mut Vec<Box<str>>, found: &mut Mirrored) {
     }
 }
 
+/// `cacheScope` of what only this caller was permitted to see; what has none is private already.
+pub(super) fn unshared(result: Value<'_>) -> Vec<Edit> {
+    let shared = result.member("cacheScope").filter(|scope| scope.string().as_deref() != Some("private"));
+    shared.map(|scope| Edit::new(scope.range(), *b"\"private\"")).into_iter().collect()
+}
+
 /// The changes that make a list private to its caller (2026-07-28 server/utilities/caching): it was filtered,
 /// or another page of it may be. The result must have a member.
 pub(super) fn private(sight: &Sight, result: Value<'_>) -> Vec<Edit> {

@@ -91,7 +91,8 @@ section! {
 section! {
     /// How long the gateway waits.
     Timeouts {
-        /// For a client to send a request's head. Default: `10s`.
+        /// For a client to send a request's head, from its connection or its last answer on: idle connections are kept
+        /// for as long. Keep it above what a load balancer in front keeps its own. Default: `75s`.
         head: Period;
         /// For a client to send a request's body. Default: `30s`.
         body: Period;

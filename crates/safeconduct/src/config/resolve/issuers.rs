@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use safeconduct_core::caller::ClaimPath;
+
 use super::{Resolver, plain_name};
 use crate::config::decode::{At, Field};
 use crate::config::plan::{Algorithm, ClaimsPlan, IntrospectionPlan, IssuerPlan, KeysPlan, Preset, TokenType};
@@ -46,6 +48,8 @@ impl Resolver<'_> {
         self.name("an issuer", name);
         let url = issuer.issuer.given();
         let usable = url.and_then(|url| self.url("the issuer's keys", url, &issuer.allow_http));
+        self.identifier(issuer);
+        self.claim_paths(issuer);
         let keys = self.keys(issuer);
         let leeway = self.at_most(&issuer.leeway, Duration::from_secs(30), LONGEST_LEEWAY);
         let introspection = issuer.introspection.value().and_then(|asked| self.introspection(asked, issuer));
@@ -77,6 +81,28 @@ impl Resolver<'_> {
             max_age: issuer.max_age.value().map(|period| period.0),
             allow_http: issuer.allow_http.or(false),
         })
+    }
+
+    // RFC 8414 §2: an issuer identifier has no query and no fragment, so no token could ever name one that has.
+    fn identifier(&mut self, issuer: &Issuer) {
+        if let Some(url) = issuer.issuer.given().filter(|url| url.value.contains(['?', '#'])) {
+            self.problems
+                .error(url.span.clone(), "an issuer identifier has no query and no fragment")
+                .label("not an issuer (RFC 8414 §2)")
+                .help("write it exactly as it stands in the tokens' `iss`");
+        }
+    }
+
+    fn claim_paths(&mut self, issuer: &Issuer) {
+        let Some(claims) = issuer.claims.value() else { return };
+        for path in [&claims.scopes, &claims.groups, &claims.client, &claims.email].into_iter().filter_map(Field::given) {
+            if ClaimPath::parse(&path.value).is_none() {
+                self.problems
+                    .error(path.span.clone(), format!("`{}` is not the way to a claim", path.value))
+                    .label("has an empty part")
+                    .help("a name (`groups`), a URI, or names with dots between them (`realm_access.roles`)");
+            }
+        }
     }
 
     fn keys(&mut self, issuer: &Issuer) -> Option<KeysPlan> {

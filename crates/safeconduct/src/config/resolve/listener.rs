@@ -51,13 +51,14 @@ impl Resolver<'_> {
                 .help("metrics and status are not for clients: give them another port");
         }
         let public = self.public_url(listen, encrypted);
+        let allowed_hosts = self.hosts(public.as_ref(), listen);
         let allowed_origins = self.origins(public.as_ref());
         let trusted_proxies = self.proxies();
         let public = public?;
         Some(Listener {
             listen,
             tls,
-            allowed_hosts: self.hosts(&public, listen),
+            allowed_hosts,
             allowed_origins,
             trusted_proxies,
             public_url: bare(&public),
@@ -114,8 +115,9 @@ impl Resolver<'_> {
         Some(uri)
     }
 
-    fn hosts(&mut self, public: &Uri, listen: SocketAddr) -> Vec<String> {
-        let mut hosts = vec![public.authority().map(|a| a.as_str().to_ascii_lowercase()).unwrap_or_default()];
+    fn hosts(&mut self, public: Option<&Uri>, listen: SocketAddr) -> Vec<String> {
+        let own = public.and_then(Uri::authority).map(|authority| authority.as_str().to_ascii_lowercase());
+        let mut hosts: Vec<String> = own.into_iter().collect();
         if listen.ip().is_loopback() {
             hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
         }

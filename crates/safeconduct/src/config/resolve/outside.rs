@@ -90,7 +90,7 @@ impl Resolver<'_> {
 
     pub(super) fn timeouts(&mut self) -> TimeoutsPlan {
         let standard = TimeoutsPlan {
-            head: Duration::from_secs(10),
+            head: Duration::from_secs(75),
             body: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(120),

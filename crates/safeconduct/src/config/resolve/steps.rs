@@ -110,6 +110,14 @@ impl Resolver<'_> {
                 .label("no `audience`, `resource` or `scopes`")
                 .help("without any of them the new token could be good for anything");
         }
+        for scope in exchange.scopes.value().map(|many| many.0.as_slice()).unwrap_or_default() {
+            if scope.value.contains(char::is_whitespace) {
+                self.problems
+                    .error(scope.span.clone(), format!("`{}` is not one scope", scope.value))
+                    .label("has a space")
+                    .help("several scopes are a list: [a, b]");
+            }
+        }
         for resource in exchange.resource.value().map(|many| many.0.as_slice()).unwrap_or_default() {
             // RFC 8693 §2.1: an absolute URI without a fragment; any scheme (`urn:`, `orn:`).
             let absolute = resource.value.split_once(':').is_some_and(|(scheme, rest)| {
