@@ -129,7 +129,7 @@ impl Credentials {
             Begun::Refused(reason) => return Err(reason),
             Begun::Waiting(flying, source) => (flying, source),
         };
-        let landed = tokio::time::timeout(self.store.limits.wait, flying.landed()).await;
+        let landed = Box::pin(tokio::time::timeout(self.store.limits.wait, flying.landed())).await;
         finished(landed.ok().flatten(), source)
     }
 
