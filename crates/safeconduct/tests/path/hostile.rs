@@ -1,27 +1,25 @@
 //! Bytes that no client sends by accident. Whatever they are: an answer or a closed connection, nothing that the
 //! server sees without a decision, and a gateway that serves the next one.
 
-use std::time::Duration;
-
 use safeconduct_testkit::client::Client;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::patience::{until, within};
+use crate::patience::within;
 use crate::world::{Plan, World};
 
 impl World {
-    fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.base.trim_start_matches("http://")
     }
 
-    async fn connection(&self) -> TcpStream {
+    pub(crate) async fn connection(&self) -> TcpStream {
         TcpStream::connect(self.host()).await.unwrap()
     }
 
     /// Writes these bytes and reads until the gateway closes the connection.
-    async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connection().await;
         // The gateway may close before it has read everything.
         let _ = stream.write_all(bytes.as_ref()).await;
@@ -31,11 +29,11 @@ impl World {
     }
 
     /// A request with these further lines in its head, and this body.
-    fn request(&self, lines: &str, body: &str) -> String {
+    pub(crate) fn request(&self, lines: &str, body: &str) -> String {
         self.request_as(&format!("Bearer {}", self.token("alice")), lines, body)
     }
 
-    fn request_as(&self, who: &str, lines: &str, body: &str) -> String {
+    pub(crate) fn request_as(&self, who: &str, lines: &str, body: &str) -> String {
         let host = self.host();
         format!(
             "POST /orders/mcp HTTP/1.1\r\nhost: {host}\r\nauthorization: {who}\r\nconnection: close\r\n\
@@ -44,7 +42,7 @@ impl World {
     }
 
     /// The gateway still does what it is for.
-    async fn serves(&self) {
+    pub(crate) async fn serves(&self) {
         let answer = within(self.modern("carol").call("echo", json!({"text": "alive"}))).await.unwrap();
         assert_eq!(answer.text(), "alive");
     }
@@ -55,7 +53,7 @@ fn echo(text: &str) -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": text}}).to_string()
 }
 
-fn status(answer: &str) -> u16 {
+pub(crate) fn status(answer: &str) -> u16 {
     answer
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3))
@@ -63,7 +61,7 @@ fn status(answer: &str) -> u16 {
         .unwrap_or(0)
 }
 
-fn length(body: &str) -> String {
+pub(crate) fn length(body: &str) -> String {
     format!("content-length: {}\r\n", body.len())
 }
 
@@ -276,72 +274,4 @@ async fn a_session_that_was_changed_in_any_place_is_unknown() {
     assert_eq!(world.server().log().count(), before);
     client.set_session(Some(&session));
     assert_eq!(client.request("ping", json!({})).await.unwrap().status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_there_is_room_for_are_closed_and_the_rest_served() {
-    let top = "limits: { connections: 40 }\ntimeouts: { head: 60s }".to_owned();
-    let world = World::with(Plan { top, ..Plan::default() }).await;
-    let mut open = Vec::new();
-    for _ in 0..39 {
-        open.push(world.connection().await);
-    }
-    // One place is left, and used again and again.
-    for _ in 0..5 {
-        until(async || {
-            world.modern("alice").call("echo", json!({"text": "x"})).await.is_ok_and(|it| it.text() == "x")
-        })
-        .await;
-    }
-    open.push(world.connection().await);
-    let mut one_more = world.connection().await;
-    let mut nothing = Vec::new();
-    let _ = one_more.write_all(b"GET / HTTP/1.1\r\n").await;
-    let _ = within(one_more.read_to_end(&mut nothing)).await;
-    assert!(nothing.is_empty(), "closed without a word");
-    drop(open);
-    until(async || {
-        world.modern("alice").call("echo", json!({"text": "x"})).await.is_ok_and(|it| it.text() == "x")
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn half_open_heads_of_many_do_not_keep_others_waiting() {
-    let top = "timeouts: { head: 500ms }".to_owned();
-    let world = World::with(Plan { top, ..Plan::default() }).await;
-    let mut slow = Vec::new();
-    for _ in 0..200 {
-        let mut stream = world.connection().await;
-        stream.write_all(b"POST /orders/mcp HTTP/1.1\r\nhost: ").await.unwrap();
-        slow.push(stream);
-    }
-    tokio::time::timeout(Duration::from_secs(5), world.serves()).await.unwrap();
-    for mut stream in slow {
-        let mut rest = Vec::new();
-        let _ = within(stream.read_to_end(&mut rest)).await;
-        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_on_one_connection_keep_apart() {
-    let world = World::start().await;
-    let (alice, bob) = (world.token("alice"), world.token("bob"));
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}}).to_string();
-    let one = |token: &str, last: bool| {
-        let text = world.request_as(&format!("Bearer {token}"), &length(&body), &body);
-        if last { text } else { text.replace("connection: close\r\n", "") }
-    };
-    let answer = world.raw([one(&alice, false), one("x", false), one(&bob, true)].concat()).await;
-    let statuses: Vec<_> = answer.match_indices("HTTP/1.1 ").map(|(at, _)| status(&answer[at..])).collect();
-    assert_eq!(statuses, [200, 401, 200]);
-    let subjects: Vec<_> = world
-        .server()
-        .log()
-        .all()
-        .iter()
-        .map(|seen| safeconduct_testkit::keys::claims_of(seen.bearer().unwrap())["sub"].clone())
-        .collect();
-    assert_eq!(subjects, ["alice", "bob"]);
 }

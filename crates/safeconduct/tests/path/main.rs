@@ -5,6 +5,7 @@ mod as_whom;
 mod audit;
 mod audit_first;
 mod conversation;
+mod crowds;
 mod doorstep;
 mod eras;
 mod exchange;
