@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::app;
 use crate::cli::Output;
 use crate::config::{self, Plan, Report, Row};
 use crate::exit::Exit;
@@ -15,6 +16,11 @@ pub fn run(file: &Path, output: Output, color: Paint) -> Said {
     if let Some(plan) = &loaded.plan {
         // The policies themselves are not needed; their problems are in the report.
         let _ = config::compile(plan, &mut loaded.report);
+        for failed in app::rehearse(plan) {
+            loaded
+                .report
+                .add(failed.to_string(), "serve would stop here: the file is there, and cannot be used");
+        }
     }
     let plan = loaded.plan.as_ref().filter(|_| !loaded.report.has_errors());
     said(file, plan, &loaded.report, output, color)

@@ -116,8 +116,11 @@ fn step_rows(step: &Step) -> Vec<(String, String)> {
         rows.push(row("POST", endpoint));
     }
     if let Some(method) = description.authentication {
-        let client = description.client.as_deref().unwrap_or("nobody");
-        rows.push(row("as client", format!("{client}, by {method}")));
+        let client = match &description.client {
+            Some(client) => format!("{client}, by {method}"),
+            None => String::from("none"),
+        };
+        rows.push(row("as client", client));
     }
     rows.extend(step.form.iter().map(|field| row(&field.name, &field.value)));
     rows

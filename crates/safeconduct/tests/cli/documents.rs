@@ -1,0 +1,156 @@
+//! What the documents tell people to write holds: each configuration, each policy, each setting that they name.
+
+use std::collections::BTreeMap;
+
+use safeconduct::config::schema;
+
+use crate::program::{Ran, directory, of_crate, safeconduct};
+use crate::snapshot;
+
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/guide.md", "docs/policy.md", "docs/refusals.md", "docs/configuration.md"];
+const ENVIRONMENT: [(&str, &str); 2] =
+    [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
+
+/// What a fragment is put into, section by section.
+const BASE: &str = "\
+issuers:
+  corp: { issuer: https://idp.example.com, audience: [mcp-server] }
+clients:
+  gateway: { client_id: gateway, client_secret: env:GATEWAY_SECRET }
+servers:
+  orders: { url: http://127.0.0.1:9000/mcp, credential: none }
+policy: policies/
+";
+const POLICY: &str =
+    "permit (principal in Group::\"corp/support\", action, resource in Server::\"orders\");\n";
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(of_crate("../..").join(name)).unwrap()
+}
+
+/// The fenced blocks of a language.
+fn blocks(name: &str, language: &str) -> Vec<String> {
+    let text = document(name);
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// The sections of a file: a line that begins without a space, and what is below it.
+fn sections(text: &str) -> BTreeMap<String, String> {
+    let mut sections: BTreeMap<String, String> = BTreeMap::new();
+    let mut name = String::new();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        if !line.starts_with(' ') {
+            name = line.split(':').next().unwrap().to_owned();
+        }
+        let section = sections.entry(name.clone()).or_default();
+        section.push_str(line);
+        section.push('\n');
+    }
+    sections
+}
+
+/// A block as a whole file.
+fn whole(block: &str) -> String {
+    let mut given = sections(block);
+    if let Some(chain) = given.remove("credential") {
+        let chain = chain.replace('\n', "\n    ");
+        given.insert(
+            "servers".into(),
+            format!("servers:\n  orders:\n    url: http://127.0.0.1:9000/mcp\n    {chain}\n"),
+        );
+    }
+    let mut all = sections(BASE);
+    all.extend(given);
+    all.into_values().collect()
+}
+
+fn checked(name: &str, file: &str, policy: &str) -> Ran {
+    let here = directory(name);
+    std::fs::create_dir_all(here.join("policies")).unwrap();
+    let key = rcgen::generate_simple_self_signed(vec!["mcp.example.com".to_owned()]).unwrap();
+    std::fs::write(here.join("tls.crt"), key.cert.pem()).unwrap();
+    std::fs::write(here.join("tls.key"), key.signing_key.serialize_pem()).unwrap();
+    // The documents name the places where such files are in production.
+    let file = file.replace("/etc/safeconduct/", "").replace("/var/lib/safeconduct/", "");
+    std::fs::write(here.join("safeconduct.yaml"), file).unwrap();
+    std::fs::write(here.join("policies/some.cedar"), policy).unwrap();
+    safeconduct(&here, &ENVIRONMENT, &["check"])
+}
+
+#[test]
+fn every_configuration_in_the_documents_passes_check() {
+    let mut count = 0;
+    for document in DOCUMENTS {
+        for block in blocks(document, "yaml").iter().filter(|block| !sections(block).is_empty()) {
+            let file = whole(block);
+            let ran = checked("document-yaml", &file, POLICY);
+            assert_eq!(ran.code, 0, "{document}:\n{file}\n{}", ran.people);
+            assert!(ran.data.contains("no problems"), "{document}:\n{file}\n{}", ran.people);
+            count += 1;
+        }
+    }
+    assert!(count >= 6, "{count}");
+}
+
+#[test]
+fn every_policy_in_the_documents_passes_check() {
+    let mut count = 0;
+    for document in DOCUMENTS {
+        for block in blocks(document, "cedar") {
+            let ran = checked("document-cedar", BASE, &block);
+            assert!(
+                ran.code == 0 && ran.data.contains("no problems"),
+                "{document}:\n{block}\n{}",
+                ran.people
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count}");
+}
+
+#[test]
+fn the_five_minutes_of_the_readme_go_as_it_says() {
+    let here = directory("readme");
+    std::fs::create_dir_all(here.join("policies")).unwrap();
+    std::fs::write(here.join("safeconduct.yaml"), &blocks("README.md", "yaml")[0]).unwrap();
+    std::fs::write(here.join("policies/orders.cedar"), &blocks("README.md", "cedar")[0]).unwrap();
+    let asked = |amount: &str| {
+        let arguments = format!("{{\"amount\":{amount}}}");
+        let claims = r#"{"sub":"alice","groups":["support"]}"#;
+        let question =
+            ["explain", "--server", "orders", "--tool", "refund", "--args", &arguments, "--claims", claims];
+        safeconduct(&here, &ENVIRONMENT, &question)
+    };
+    assert_eq!(asked("400").code, 0);
+    let denied = asked("900");
+    assert_eq!(denied.code, 1);
+    assert!(denied.data.contains("Ask finance to refund more than 500."), "{}", denied.data);
+    assert!(denied.data.contains("policies/orders.cedar:"), "{}", denied.data);
+}
+
+#[test]
+fn every_setting_that_the_documents_name_is_one() {
+    let schema = schema::json();
+    let known = |section: &str, field: &str| {
+        let place =
+            schema.pointer(&format!("/properties/{section}/$ref")).and_then(|it| it.as_str()).unwrap();
+        schema.pointer(&format!("{}/properties/{field}", place.trim_start_matches('#'))).is_some()
+    };
+    for name in DOCUMENTS {
+        let text = document(name);
+        for span in text.split('`').skip(1).step_by(2) {
+            let Some((section, field)) = span.split_once('.') else { continue };
+            let told = ["tls", "audit", "limits", "timeouts", "sessions", "telemetry"].contains(&section);
+            let plain = !field.is_empty() && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            assert!(!told || !plain || known(section, field), "{name} speaks of `{span}`");
+        }
+    }
+}
+
+#[test]
+fn the_reference_is_made_from_the_program() {
+    snapshot::holds("../../docs/configuration.md", &schema::reference());
+}
