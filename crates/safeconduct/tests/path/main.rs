@@ -4,6 +4,7 @@ mod answers;
 mod as_whom;
 mod audit;
 mod audit_first;
+mod codes;
 mod conversation;
 mod crowds;
 mod doorstep;
