@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Failed, Running};
@@ -18,25 +19,24 @@ pub fn run(config: &Path, color: bool) -> Result<(), Failure> {
     let (Some(plan), Some(policy)) = (loaded.plan, policy) else {
         return Err(Failure::Configuration(loaded.report.text(color)));
     };
-    let mut stderr = std::io::stderr().lock();
-    if !loaded.report.problems.is_empty() {
-        let _ = stderr.write_all(loaded.report.text(color).as_bytes());
-    }
-    let names: Vec<String> = plan.servers.iter().map(|server| server.resource.clone()).collect();
+    say(&loaded.report.text(color));
+    let names: Vec<String> = plan.servers.iter().map(|server| format!("  {}\n", server.resource)).collect();
+    // Before anything can be said or served: a signal that comes early is not lost, and does not kill.
+    let signals = Signals::new()?;
     let running = app::start(plan, policy)?;
-    let _ = writeln!(stderr, "listening on {}", running.address);
-    for resource in names {
-        let _ = writeln!(stderr, "  {resource}");
-    }
-    if let Some(admin) = running.admin {
-        let _ = writeln!(stderr, "admin on http://{admin}: /healthz /readyz /metrics /status");
-    }
-    drop(stderr);
+    let admin =
+        running.admin.map(|admin| format!("admin on http://{admin}: /healthz /readyz /metrics /status\n"));
+    say(&format!("listening on {}\n{}{}", running.address, names.concat(), admin.unwrap_or_default()));
     running.watch(config.to_owned());
-    wait(&running, config)?;
+    signals.wait(&running, config);
     tracing::info!("draining");
     running.stop();
     Ok(())
+}
+
+// For people; that nobody listens to it is no reason not to serve.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Why serving ended, or never began.
@@ -53,20 +53,37 @@ pub enum Failure {
     Signals(#[from] std::io::Error),
 }
 
-fn wait(running: &Running, config: &Path) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let [mut term, mut int, mut hup] = signals()?;
-        loop {
-            tokio::select! {
-                _ = term.recv() => return Ok(()),
-                _ = int.recv() => return Ok(()),
-                _ = hup.recv() => running.hang_up(config),
-            }
-        }
-    })
+struct Signals {
+    runtime: Runtime,
+    term: Signal,
+    int: Signal,
+    hup: Signal,
 }
 
-fn signals() -> std::io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let [term, int, hup] = [
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ];
+        drop(entered);
+        Ok(Self { runtime, term, int, hup })
+    }
+
+    /// Until SIGTERM or SIGINT; SIGHUP reloads.
+    fn wait(self, running: &Running, config: &Path) {
+        let Self { runtime, mut term, mut int, mut hup } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = term.recv() => return,
+                    _ = int.recv() => return,
+                    _ = hup.recv() => running.hang_up(config),
+                }
+            }
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! What the documents tell people to write holds: each configuration, each policy, each setting that they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use safeconduct::config::schema;
 
@@ -147,6 +147,26 @@ fn every_setting_that_the_documents_name_is_one() {
             let plain = !field.is_empty() && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             assert!(!told || !plain || known(section, field), "{name} speaks of `{span}`");
         }
+    }
+}
+
+/// The codes in a text, each once.
+fn codes(text: &str) -> BTreeSet<&str> {
+    let code = |(at, _): (usize, &str)| text.get(at..at + "SC-D01".len());
+    text.match_indices("SC-")
+        .filter_map(code)
+        .filter(|code| code.bytes().skip("SC-D".len()).all(|b| b.is_ascii_digit()))
+        .collect()
+}
+
+#[test]
+fn every_code_of_a_refusal_has_its_row_in_the_documents() {
+    let program = document("crates/core/src/refusal.rs");
+    let page = document("docs/refusals.md");
+    assert_eq!(codes(&program), codes(&page));
+    for code in codes(&page) {
+        let rows = page.lines().filter(|line| line.starts_with(&format!("| {code} |"))).count();
+        assert_eq!(rows, 1, "{code}");
     }
 }
 

@@ -7,5 +7,6 @@ mod explain;
 mod gallery;
 mod help;
 mod program;
+mod serve;
 mod snapshot;
 mod tokens;

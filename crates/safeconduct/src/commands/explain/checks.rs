@@ -33,9 +33,7 @@ pub(super) fn audience(
         let found = String::from("not supposed; a real token's is always checked");
         return (Check { name: "audience", passed: true, found }, None);
     };
-    let fits = |audience: &Box<str>| {
-        **audience == *server.resource || accepted.iter().any(|accepted| **accepted == **audience)
-    };
+    let fits = |audience: &str| audience == &*server.resource || accepted.iter().any(|one| one == audience);
     let found = match token.iter().find(|audience| fits(audience)) {
         Some(fitting) => return (Check { name: "audience", passed: true, found: fitting.to_string() }, None),
         None => {

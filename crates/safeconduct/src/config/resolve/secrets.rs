@@ -13,10 +13,13 @@ use crate::config::values::SecretText;
 /// Larger secrets are mistakes: a PEM key with its comments is below it.
 const LARGEST: usize = 64 * 1024;
 
+/// How an environment variable is read.
+pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The world around a configuration file.
 pub struct Surroundings {
     /// Reads an environment variable.
-    pub variable: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Variables,
     /// Where relative paths start.
     pub directory: PathBuf,
 }

@@ -1,0 +1,151 @@
+//! `serve` as a service manager sees it: it says where it listens, answers, reloads, drains, and exits.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::program::{directory, safeconduct};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SERVERS: &str = "issuers: { corp: { issuer: 'https://idp.example.com', jwks_file: keys.json } }\n\
+    servers: { orders: { url: 'http://127.0.0.1:9/mcp', credential: none } }\n\
+    policy: some.cedar\naudit: { file: audit.jsonl }\n";
+const POLICY: &str = "permit (principal, action, resource in Server::\"orders\");";
+
+/// A served configuration; ended when the test is.
+struct Served {
+    child: Child,
+    lines: Receiver<String>,
+    here: PathBuf,
+}
+
+impl Served {
+    fn begin(name: &str) -> Self {
+        let here = laid_out(name, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_safeconduct"))
+            .arg("serve")
+            .current_dir(&here)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (to, lines) = channel();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
+        Self { child, lines, here }
+    }
+
+    /// Waits for a line with these words.
+    fn says(&self, words: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else { panic!("{words:?} is not in {seen:#?}") };
+            if line.contains(words) {
+                return line;
+            }
+            seen.push(line);
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn ends(&mut self) -> ExitStatus {
+        // Its standard error is closed when it ends.
+        let until = Instant::now() + PATIENCE;
+        while self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn laid_out(name: &str, listen: &str) -> PathBuf {
+    let here = directory(name);
+    let key =
+        safeconduct_testkit::keys::SigningKey::generate(safeconduct_testkit::keys::Algorithm::Es256).unwrap();
+    std::fs::write(here.join("keys.json"), serde_json::json!({ "keys": [key.jwk()] }).to_string()).unwrap();
+    std::fs::write(here.join("some.cedar"), POLICY).unwrap();
+    write(&here, listen);
+    here
+}
+
+fn write(here: &Path, listen: &str) {
+    std::fs::write(here.join("safeconduct.yaml"), format!("{listen}{SERVERS}")).unwrap();
+}
+
+fn asked(address: &str, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mcp =
+        "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: 0";
+    write!(stream, "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{mcp}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn after<'l>(line: &'l str, words: &str) -> &'l str {
+    line.split(words).nth(1).unwrap()
+}
+
+#[test]
+fn it_says_where_it_listens_answers_and_ends_with_0_on_sigterm() {
+    let mut served = Served::begin("serve");
+    let line = served.says("listening on ");
+    let address = after(&line, "listening on ").trim().to_owned();
+    let line = served.says("admin on http://");
+    let admin = after(&line, "admin on http://").split(": /").next().unwrap().to_owned();
+    let metadata = asked(&address, "GET /.well-known/oauth-protected-resource/orders/mcp");
+    assert!(
+        metadata.starts_with("HTTP/1.1 200") && metadata.contains("https://idp.example.com"),
+        "{metadata}"
+    );
+    let refused = asked(&address, "POST /orders/mcp");
+    assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("SC-A01"), "{refused}");
+    assert!(asked(&admin, "GET /healthz").starts_with("HTTP/1.1 200"));
+    served.signal("-TERM");
+    assert_eq!(served.ends().code(), Some(0));
+    let audit = std::fs::read_to_string(served.here.join("audit.jsonl")).unwrap();
+    assert!(audit.contains("SC-A01"), "what was refused is on record: {audit}");
+}
+
+#[test]
+fn a_bad_file_on_sighup_is_told_and_changes_nothing() {
+    let mut served = Served::begin("hangup");
+    let line = served.says("listening on ");
+    let address = after(&line, "listening on ").trim().to_owned();
+    std::fs::write(served.here.join("safeconduct.yaml"), "isuers: {}\n").unwrap();
+    served.signal("-HUP");
+    served.says("the old plan stays");
+    assert!(asked(&address, "POST /orders/mcp").contains("SC-A01"));
+    write(&served.here, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n");
+    served.signal("-HUP");
+    served.says("reloaded");
+    served.signal("-INT");
+    assert_eq!(served.ends().code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure_and_no_mistake_of_the_file() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = laid_out("taken", &format!("listen: {}\n", taken.local_addr().unwrap()));
+    assert_eq!(safeconduct(&here, &[], &["check"]).code, 0);
+    let ran = safeconduct(&here, &[], &["serve"]);
+    assert_eq!((ran.code, ran.data.as_str()), (1, ""), "{}", ran.people);
+    assert!(ran.people.contains("listen 127.0.0.1"), "{}", ran.people);
+}
