@@ -29,9 +29,9 @@ const RULES: &str = r#"
 static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(policy(RULES)));
 
 /// A body of chunks; an `Err` breaks it off, and without an end it stays pending.
-struct Chunks {
-    chunks: VecDeque<Result<Bytes, &'static str>>,
-    ends: bool,
+pub(super) struct Chunks {
+    pub(super) chunks: VecDeque<Result<Bytes, &'static str>>,
+    pub(super) ends: bool,
     /// It says of itself that it has ended, as one of a known length does.
     knows: bool,
 }
@@ -56,10 +56,10 @@ impl Body for Chunks {
     }
 }
 
-struct Stage {
+pub(super) struct Stage {
     door: Arc<Door>,
     server: Arc<Server>,
-    records: Arc<Records>,
+    pub(super) records: Arc<Records>,
 }
 
 /// What came of a reply: its head, its bytes, and the error that broke it off.
@@ -70,20 +70,20 @@ struct Got {
 }
 
 impl Stage {
-    fn new(server: Server) -> Self {
+    pub(super) fn new(server: Server) -> Self {
         Self { door: Arc::new(door()), server: Arc::new(server), records: Arc::default() }
     }
 
-    fn limited(body: usize, event: usize) -> Self {
+    pub(super) fn limited(body: usize, event: usize) -> Self {
         let door = Arc::new(door().with_limits(Limits { body, event }));
         Self { door, ..Self::new(server("orders")) }
     }
 
-    fn call(&self, head: &Head, body: &str) -> Call {
+    pub(super) fn call(&self, head: &Head, body: &str) -> Call {
         self.door.parse(head, body.to_owned().into(), &caller("alice"), &self.server).unwrap()
     }
 
-    fn reply(&self, asked: &Head, call: Call, came: Response<Chunks>) -> Response<Filtered<Chunks>> {
+    pub(super) fn reply(&self, asked: &Head, call: Call, came: Response<Chunks>) -> Response<Filtered<Chunks>> {
         let (parts, body) = came.into_parts();
         let sight = Sight {
             policy: POLICY.clone(),
@@ -109,7 +109,7 @@ impl Stage {
     }
 }
 
-fn response(media: &str, chunks: &[&str]) -> Response<Chunks> {
+pub(super) fn response(media: &str, chunks: &[&str]) -> Response<Chunks> {
     let chunks = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk.as_bytes()))).collect();
     let mut response = Response::new(Chunks { chunks, ends: true, knows: false });
     if !media.is_empty() {
@@ -118,7 +118,7 @@ fn response(media: &str, chunks: &[&str]) -> Response<Chunks> {
     response
 }
 
-fn frame(body: &mut Filtered<Chunks>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+pub(super) fn frame(body: &mut Filtered<Chunks>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -133,20 +133,20 @@ fn read(mut body: Filtered<Chunks>) -> (String, Option<Broken>) {
     }
 }
 
-fn legacy(verb: Verb) -> Head {
+pub(super) fn legacy(verb: Verb) -> Head {
     Head { protocol_version: Some(HeaderValue::from_static("2025-11-25")), ..head(verb) }
 }
 
-fn list(method: &str) -> String {
+pub(super) fn list(method: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{META}}}}}"#)
 }
 
-fn result(inner: &str) -> String {
+pub(super) fn result(inner: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":{inner}}}"#)
 }
 
 const JSON: &str = "application/json";
-const EVENTS: &str = "text/event-stream";
+pub(super) const EVENTS: &str = "text/event-stream";
 
 /// Row: P2, M22
 #[test]
