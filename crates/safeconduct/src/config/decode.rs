@@ -91,7 +91,11 @@ impl<T: Decode> Decode for Named<T> {
         let entries = mapping(node, problems)?;
         let mut named = Vec::new();
         for entry in distinct(entries, problems) {
-            let name = At { value: entry.name.clone(), span: entry.name_span.clone(), site: entry.name_span.clone() };
+            let name = At {
+                value: entry.name.clone(),
+                span: entry.name_span.clone(),
+                site: entry.name_span.clone(),
+            };
             named.push((name, at(&entry.value, problems)));
         }
         Some(Self { entries: named })
@@ -137,7 +141,9 @@ pub(crate) fn expected(node: &Node, problems: &mut Problems, what: &str) {
             .error(node.site.clone(), format!("expected {what}, and there is no value"))
             .label("has no value")
             .help("give it a value, or remove the line"),
-        _ => problems.error(node.span.clone(), format!("expected {what}, found {found}")).label(format!("this is {found}")),
+        _ => problems
+            .error(node.span.clone(), format!("expected {what}, found {found}"))
+            .label(format!("this is {found}")),
     };
 }
 
@@ -158,7 +164,9 @@ impl<'n> Section<'n> {
                     .label("not known here")
                     .maybe_help(suggest(&entry.name, known.iter().copied()));
                 // Whoever misspells a secret's name has still written a secret beside it.
-                if is_telling(&entry.name) || nearest(&entry.name, known.iter().copied()).is_some_and(is_telling) {
+                if is_telling(&entry.name)
+                    || nearest(&entry.name, known.iter().copied()).is_some_and(is_telling)
+                {
                     problems.keep_secret(entry.value.span.clone());
                 }
             }

@@ -92,7 +92,9 @@ fn node(text: &str, raw: Spanned<Raw>, name: Option<&Range<usize>>) -> Node {
         Raw::Number(number) => Kind::Number(text.get(span.clone()).map_or(number, |t| t.trim().to_owned())),
         Raw::Text(string) => Kind::Text(string),
         Raw::List(items) => Kind::List(items.into_iter().map(|item| node(text, item, None)).collect()),
-        Raw::Map(entries) => Kind::Map(entries.into_iter().map(|(name, value)| entry(text, name, value)).collect()),
+        Raw::Map(entries) => {
+            Kind::Map(entries.into_iter().map(|(name, value)| entry(text, name, value)).collect())
+        }
     };
     Node { span, site, kind }
 }
@@ -122,7 +124,8 @@ fn line_of(text: &str, location: Location) -> Range<usize> {
 
 // Within the text, on character boundaries, without white space at the end.
 fn clip(text: &str, range: Range<usize>) -> Range<usize> {
-    let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let boundary =
+        |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (start, end) = (boundary(range.start), boundary(range.end));
     let kept = text.get(start..end).map_or(0, |part| part.trim_end().len());
     start..start + kept
@@ -229,7 +232,8 @@ mod tests {
 
     #[test]
     fn every_value_knows_its_bytes() {
-        let text = "é: 1\nlist:\n  - one\n  - { a: \"two\", b: 007 }\nflag: true\nempty:\nname: 'x y' # note\n";
+        let text =
+            "é: 1\nlist:\n  - one\n  - { a: \"two\", b: 007 }\nflag: true\nempty:\nname: 'x y' # note\n";
         let root = parse(text).ok().unwrap();
         assert_eq!(text_at(text, field(&root, "name")), "'x y'");
         assert_eq!(&text[field(&root, "name").site.clone()], "name");

@@ -12,7 +12,8 @@ use safeconduct_core::policy::Source;
 use safeconduct_core::secret::Secret;
 
 pub use super::raw::{
-    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Flush, IssuedAudience, IssuedType, OnFailure, Preset, SigningAlgorithm, TokenType,
+    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Flush, IssuedAudience, IssuedType, OnFailure,
+    Preset, SigningAlgorithm, TokenType,
 };
 
 /// A whole configuration.

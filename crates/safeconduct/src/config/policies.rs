@@ -8,9 +8,11 @@ use super::problem::{Problem, Report, Severity, SourceText};
 /// The policies of the plan, compiled; None after noting errors in the report.
 pub fn compile(plan: &Plan, report: &mut Report) -> Option<Policy> {
     let first = report.sources.len();
-    report
-        .sources
-        .extend(plan.policies.iter().map(|source| SourceText { name: source.file.clone(), text: source.text.clone() }));
+    report.sources.extend(
+        plan.policies
+            .iter()
+            .map(|source| SourceText { name: source.file.clone(), text: source.text.clone() }),
+    );
     let servers: Vec<&str> = plan.servers.iter().map(|server| server.name.as_str()).collect();
     let (policy, problems) = match Policy::compile(&plan.policies, &servers) {
         Ok((policy, warnings)) => (Some(policy), warnings),

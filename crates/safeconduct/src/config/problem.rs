@@ -102,7 +102,14 @@ impl Problems {
 
     fn note(&mut self, severity: Severity, span: Range<usize>, message: String) -> Noted<'_> {
         let index = self.found.len();
-        self.found.push(Problem { severity, source: 0, span, message, label: String::from("here"), help: None });
+        self.found.push(Problem {
+            severity,
+            source: 0,
+            span,
+            message,
+            label: String::from("here"),
+            help: None,
+        });
         Noted { problem: self.found.get_mut(index) }
     }
 }

@@ -14,7 +14,10 @@ impl Report {
     /// Every problem with its line, underline and help.
     pub fn text(&self, color: bool) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let printer = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(WIDTH).with_context_lines(1);
+        let printer = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_width(WIDTH)
+            .with_context_lines(1);
         let mut text = String::new();
         for problem in &self.problems {
             // Writing into a String does not fail; what could not be drawn is still said in one line.
@@ -34,7 +37,11 @@ impl Report {
     /// `2 errors, 1 warning`.
     pub fn tally(&self) -> String {
         let words = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-        format!("{}, {}", words(self.count(Severity::Error), "error"), words(self.count(Severity::Warning), "warning"))
+        format!(
+            "{}, {}",
+            words(self.count(Severity::Error), "error"),
+            words(self.count(Severity::Warning), "warning")
+        )
     }
 
     fn drawn(&self, problem: &Problem) -> Drawn {
@@ -42,7 +49,9 @@ impl Report {
         let empty = problem.span.is_empty() && problem.span.start == 0;
         Drawn {
             problem: problem.clone(),
-            source: source.filter(|_| !empty).map(|source| NamedSource::new(&source.name, source.text.clone())),
+            source: source
+                .filter(|_| !empty)
+                .map(|source| NamedSource::new(&source.name, source.text.clone())),
             file: source.map(|source| source.name.clone()).unwrap_or_default(),
         }
     }

@@ -64,8 +64,13 @@ pub fn reference() -> String {
         let Some(section) = section else { continue };
         let _ = write!(page, "\n## {title}\n\n{}\n", text(section, "description"));
         let Some(fields) = section.get("properties").and_then(Value::as_object) else { continue };
-        let required: Vec<&str> =
-            section.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = section
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         page.push_str("\n| setting | value | meaning |\n|---|---|---|\n");
         for (field, value) in fields {
             let must = if required.contains(&field.as_str()) { " **Required.**" } else { "" };
@@ -83,7 +88,8 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 // The kind of a value in words.
 fn kind(value: &Value) -> String {
     if let Some(words) = value.get("enum").and_then(Value::as_array) {
-        let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        let words: Vec<String> =
+            words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
         return words.join(" ");
     }
     if let Some(reference) = value.get("$ref").and_then(Value::as_str) {

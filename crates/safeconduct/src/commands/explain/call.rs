@@ -30,7 +30,9 @@ impl Call {
             (Some(name), _) => name.as_str(),
             (None, Some(name)) => name,
             (None, None) => {
-                return Err(Unanswerable::usage("say what is done: --tool, --prompt, --resource or --method"));
+                return Err(Unanswerable::usage(
+                    "say what is done: --tool, --prompt, --resource or --method",
+                ));
             }
         };
         let method = method(name);

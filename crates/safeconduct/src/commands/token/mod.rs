@@ -71,7 +71,9 @@ impl Token {
                 (Some(header), Some(claims)) => Self::Signed(Signed { header, claims }),
                 _ => Self::Opaque,
             },
-            [header, _, _, _, _] if object(header).is_some_and(|header| header.contains_key("enc")) => Self::Encrypted,
+            [header, _, _, _, _] if object(header).is_some_and(|header| header.contains_key("enc")) => {
+                Self::Encrypted
+            }
             _ => Self::Opaque,
         }
     }

@@ -15,8 +15,8 @@ use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
 pub(crate) use server::Server;
 pub(crate) use step::{Chain, Exchange, Step};
 
-pub use client::{BasicEncoding, SigningAlgorithm};
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};
+pub use client::{BasicEncoding, SigningAlgorithm};
 pub use issuer::{Algorithm, Preset, TokenType};
 use outside::Plaintext;
 pub use outside::{ArgumentDetail, Flush, OnFailure};

@@ -60,12 +60,19 @@ section! {
 pub(crate) struct Prefix(pub(crate) String);
 
 impl super::super::decode::Decode for Prefix {
-    fn decode(node: &super::super::node::Node, problems: &mut super::super::problem::Problems) -> Option<Self> {
+    fn decode(
+        node: &super::super::node::Node,
+        problems: &mut super::super::problem::Problems,
+    ) -> Option<Self> {
         use super::super::node::Kind;
         match &node.kind {
             Kind::Text(text) => Some(Self(text.clone())),
             _ => {
-                super::super::decode::expected(node, problems, "text in quotes, such as `\"Bearer \"` or `\"\"`");
+                super::super::decode::expected(
+                    node,
+                    problems,
+                    "text in quotes, such as `\"Bearer \"` or `\"\"`",
+                );
                 None
             }
         }

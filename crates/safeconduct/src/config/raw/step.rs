@@ -151,7 +151,9 @@ impl Decode for Chain {
                 problems
                     .error(node.span.clone(), format!("`{word}` is not a credential"))
                     .label("expected `none` or a list of steps")
-                    .help("credential: none, or credential: [ { exchange: { ... } } ]; there is no passthrough");
+                    .help(
+                        "credential: none, or credential: [ { exchange: { ... } } ]; there is no passthrough",
+                    );
                 None
             }
             _ => {
@@ -176,7 +178,9 @@ impl Decode for Step {
             return None;
         };
         match entry.name.as_str() {
-            "exchange" => Exchange::decode(&entry.value, problems).map(|exchange| Self::Exchange(Box::new(exchange))),
+            "exchange" => {
+                Exchange::decode(&entry.value, problems).map(|exchange| Self::Exchange(Box::new(exchange)))
+            }
             "static" => Static::decode(&entry.value, problems).map(Self::Static),
             name if LATER.contains(&name) => {
                 problems

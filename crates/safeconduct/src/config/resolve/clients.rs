@@ -15,7 +15,11 @@ impl Resolver<'_> {
 
     /// Names of all clients, broken ones too.
     pub(super) fn client_names(&self) -> Vec<String> {
-        self.file.clients.value().map(|clients| clients.names().map(str::to_owned).collect()).unwrap_or_default()
+        self.file
+            .clients
+            .value()
+            .map(|clients| clients.names().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     fn client(&mut self, name: &At<String>, written: &At<Client>) -> Option<ClientPlan> {
@@ -29,7 +33,10 @@ impl Resolver<'_> {
         let auth = match method {
             AuthMethod::ClientSecretBasic => {
                 let secret = self.client_secret(name, client)?;
-                Some(ClientAuthPlan::SecretBasic { secret, encoding: client.basic_encoding.or(BasicEncoding::Form) })
+                Some(ClientAuthPlan::SecretBasic {
+                    secret,
+                    encoding: client.basic_encoding.or(BasicEncoding::Form),
+                })
             }
             AuthMethod::ClientSecretPost => {
                 Some(ClientAuthPlan::SecretPost { secret: self.client_secret(name, client)? })
@@ -41,7 +48,9 @@ impl Resolver<'_> {
                 self.problems
                     .error(place, format!("client authentication `{}` is not in this version", method.word()))
                     .label("not in this version")
-                    .help("this version has client_secret_basic, client_secret_post, private_key_jwt and none");
+                    .help(
+                        "this version has client_secret_basic, client_secret_post, private_key_jwt and none",
+                    );
                 None
             }
         }?;
@@ -67,8 +76,11 @@ impl Resolver<'_> {
                 .help("private_key: file:PATH of a PEM key (PKCS#8)");
         }
         let private_key = client.private_key.given().and_then(|key| self.secret(key));
-        let issuer = client.assertion_audience.or(AssertionAudienceWord::TokenEndpoint) == AssertionAudienceWord::Issuer;
-        if let (true, Some(written)) = (issuer && client.issuer.is_absent(), client.assertion_audience.given()) {
+        let issuer = client.assertion_audience.or(AssertionAudienceWord::TokenEndpoint)
+            == AssertionAudienceWord::Issuer;
+        if let (true, Some(written)) =
+            (issuer && client.issuer.is_absent(), client.assertion_audience.given())
+        {
             self.problems
                 .error(written.span.clone(), "the issuer is not known: `issuer` is missing")
                 .label("needs `issuer` beside it")

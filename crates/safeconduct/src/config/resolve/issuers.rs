@@ -6,7 +6,9 @@ use safeconduct_core::caller::ClaimPath;
 
 use super::{Resolver, plain_name};
 use crate::config::decode::{At, Field};
-use crate::config::plan::{Algorithm, ClaimsPlan, IntrospectionPlan, IssuerPlan, KeysPlan, Preset, TokenType};
+use crate::config::plan::{
+    Algorithm, ClaimsPlan, IntrospectionPlan, IssuerPlan, KeysPlan, Preset, TokenType,
+};
 use crate::config::raw::{Introspection, Issuer};
 
 const LONGEST_LEEWAY: Duration = Duration::from_secs(60);
@@ -40,7 +42,11 @@ impl Resolver<'_> {
 
     /// Names of all issuers, broken ones too.
     pub(super) fn issuer_names(&self) -> Vec<String> {
-        self.file.issuers.value().map(|issuers| issuers.names().map(str::to_owned).collect()).unwrap_or_default()
+        self.file
+            .issuers
+            .value()
+            .map(|issuers| issuers.names().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     fn issuer(&mut self, name: &At<String>, written: &At<Issuer>) -> Option<IssuerPlan> {
@@ -53,12 +59,17 @@ impl Resolver<'_> {
         let keys = self.keys(issuer);
         let leeway = self.at_most(&issuer.leeway, Duration::from_secs(30), LONGEST_LEEWAY);
         let introspection = issuer.introspection.value().and_then(|asked| self.introspection(asked, issuer));
-        let algorithms: Vec<Algorithm> =
-            issuer.algorithms.value().map_or_else(|| DEFAULT_ALGORITHMS.to_vec(), |many| many.values().copied().collect());
+        let algorithms: Vec<Algorithm> = issuer
+            .algorithms
+            .value()
+            .map_or_else(|| DEFAULT_ALGORITHMS.to_vec(), |many| many.values().copied().collect());
         if let (true, Some(at)) = (algorithms.is_empty(), issuer.algorithms.given()) {
-            self.problems.error(at.site.clone(), "no algorithm is accepted, so no token could be").label("empty");
+            self.problems
+                .error(at.site.clone(), "no algorithm is accepted, so no token could be")
+                .label("empty");
         }
-        if let (Some(at), true) = (issuer.audience.given(), issuer.audience.value().is_some_and(|many| many.0.is_empty()))
+        if let (Some(at), true) =
+            (issuer.audience.given(), issuer.audience.value().is_some_and(|many| many.0.is_empty()))
         {
             self.problems
                 .error(at.site.clone(), "this list of audiences is empty")
@@ -70,7 +81,11 @@ impl Resolver<'_> {
             name: name.value.clone(),
             issuer: url?.value.clone(),
             preset: issuer.preset.or(Preset::Oidc),
-            audiences: issuer.audience.value().map(|many| many.values().cloned().collect()).unwrap_or_default(),
+            audiences: issuer
+                .audience
+                .value()
+                .map(|many| many.values().cloned().collect())
+                .unwrap_or_default(),
             algorithms,
             claims: claims(issuer),
             introspection,
@@ -95,7 +110,10 @@ impl Resolver<'_> {
 
     fn claim_paths(&mut self, issuer: &Issuer) {
         let Some(claims) = issuer.claims.value() else { return };
-        for path in [&claims.scopes, &claims.groups, &claims.client, &claims.email].into_iter().filter_map(Field::given) {
+        for path in [&claims.scopes, &claims.groups, &claims.client, &claims.email]
+            .into_iter()
+            .filter_map(Field::given)
+        {
             if ClaimPath::parse(&path.value).is_none() {
                 self.problems
                     .error(path.span.clone(), format!("`{}` is not the way to a claim", path.value))
@@ -134,7 +152,12 @@ impl Resolver<'_> {
         Some(IntrospectionPlan { endpoint: endpoint?.value.clone(), client: client?.value.clone(), cache })
     }
 
-    fn at_most(&mut self, written: &Field<crate::config::values::Period>, default: Duration, most: Duration) -> Duration {
+    fn at_most(
+        &mut self,
+        written: &Field<crate::config::values::Period>,
+        default: Duration,
+        most: Duration,
+    ) -> Duration {
         let period = written.value().map_or(default, |period| period.0);
         if let Some(at) = written.given()
             && period > most

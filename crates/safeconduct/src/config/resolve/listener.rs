@@ -123,7 +123,9 @@ impl Resolver<'_> {
         }
         let written = self.file.allowed_hosts.value();
         for host in written.map(|many: &Many<String>| many.0.as_slice()).unwrap_or_default() {
-            if host.value.contains(['/', '*', '@', ' ']) || host.value.parse::<http::uri::Authority>().is_err() {
+            if host.value.contains(['/', '*', '@', ' '])
+                || host.value.parse::<http::uri::Authority>().is_err()
+            {
                 self.problems
                     .error(host.span.clone(), format!("`{}` is not a host name", host.value))
                     .label("expected `name` or `name:port`")
@@ -140,7 +142,9 @@ impl Resolver<'_> {
         let written = self.file.allowed_origins.value();
         for origin in written.map(|many: &Many<String>| many.0.as_slice()).unwrap_or_default() {
             match url::parse(&origin.value) {
-                Ok(uri) if matches!(uri.path(), "" | "/") && uri.query().is_none() => origins.push(bare(&uri)),
+                Ok(uri) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
+                    origins.push(bare(&uri))
+                }
                 _ => {
                     self.problems
                         .error(origin.span.clone(), format!("`{}` is not an origin", origin.value))

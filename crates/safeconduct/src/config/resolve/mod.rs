@@ -85,7 +85,13 @@ impl Resolver<'_> {
     }
 
     /// Notes a name that is not among the known ones.
-    pub(super) fn known(&mut self, what: &str, section: &str, written: &At<String>, known: &[String]) -> bool {
+    pub(super) fn known(
+        &mut self,
+        what: &str,
+        section: &str,
+        written: &At<String>,
+        known: &[String],
+    ) -> bool {
         if known.contains(&written.value) {
             return true;
         }

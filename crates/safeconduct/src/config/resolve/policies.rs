@@ -30,11 +30,14 @@ impl Resolver<'_> {
         for path in &written.value.0 {
             self.policy_path(path, &mut policies);
         }
-        if policies.sources.is_empty() && !written.value.0.iter().any(|path| !self.path(&path.value).is_dir()) {
+        if policies.sources.is_empty() && !written.value.0.iter().any(|path| !self.path(&path.value).is_dir())
+        {
             self.problems
                 .warning(written.span.clone(), "there is no policy here, so everything is denied")
                 .label("no `*.cedar` file")
-                .help("permit (principal in Group::\"corp/support\", action, resource in Server::\"orders\");");
+                .help(
+                    "permit (principal in Group::\"corp/support\", action, resource in Server::\"orders\");",
+                );
         }
         policies
     }
@@ -42,7 +45,11 @@ impl Resolver<'_> {
     fn policy_path(&mut self, written: &At<String>, policies: &mut Policies) {
         let path = self.path(&written.value);
         policies.paths.push(path.clone());
-        let found = if path.is_dir() { self.directory(&path, &written.value) } else { Ok(vec![written.value.clone()]) };
+        let found = if path.is_dir() {
+            self.directory(&path, &written.value)
+        } else {
+            Ok(vec![written.value.clone()])
+        };
         let read = found.and_then(|names| {
             for name in names {
                 let text = std::fs::read_to_string(self.path(&name))?;
@@ -52,7 +59,10 @@ impl Resolver<'_> {
         });
         if let Err(error) = read {
             self.problems
-                .error(written.span.clone(), format!("cannot read policies from `{}`: {}", written.value, plainly(&error)))
+                .error(
+                    written.span.clone(),
+                    format!("cannot read policies from `{}`: {}", written.value, plainly(&error)),
+                )
                 .label("a file, or a directory of `*.cedar` files")
                 .help("relative paths start at the directory of the configuration file");
         }

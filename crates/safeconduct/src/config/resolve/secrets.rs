@@ -14,7 +14,7 @@ use crate::config::values::SecretText;
 const LARGEST: usize = 64 * 1024;
 
 /// How an environment variable is read.
-pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(crate) type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The world around a configuration file.
 pub struct Surroundings {
@@ -54,7 +54,10 @@ impl Resolver<'_> {
                     Err(error) => {
                         let why = plainly(&error);
                         self.problems
-                            .error(written.span.clone(), format!("cannot read the secret file `{written_path}`: {why}"))
+                            .error(
+                                written.span.clone(),
+                                format!("cannot read the secret file `{written_path}`: {why}"),
+                            )
                             .label("this file")
                             .help("relative paths start at the directory of the configuration file");
                         return None;

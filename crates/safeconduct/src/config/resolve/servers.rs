@@ -12,8 +12,20 @@ const TAKEN: [&str; 4] = ["healthz", "readyz", "metrics", "status"];
 
 /// Headers that belong to the connection or to MCP itself.
 const RESERVED: [&str; 14] = [
-    "host", "connection", "content-length", "content-type", "transfer-encoding", "upgrade", "te", "trailer", "accept",
-    "cookie", "expect", "proxy-authorization", "last-event-id", "origin",
+    "host",
+    "connection",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "accept",
+    "cookie",
+    "expect",
+    "proxy-authorization",
+    "last-event-id",
+    "origin",
 ];
 
 impl Resolver<'_> {
@@ -25,7 +37,11 @@ impl Resolver<'_> {
                 .label("empty")
                 .help("servers: { orders: { url: http://127.0.0.1:9000/mcp, credential: none } }");
         }
-        servers.value.iter().filter_map(|(name, server)| self.server(name, &server.value, public_url)).collect()
+        servers
+            .value
+            .iter()
+            .filter_map(|(name, server)| self.server(name, &server.value, public_url))
+            .collect()
     }
 
     fn server(&mut self, name: &At<String>, server: &Server, public_url: Option<&str>) -> Option<ServerPlan> {
@@ -101,12 +117,16 @@ impl Resolver<'_> {
 
     fn scopes(&mut self, server: &Server) -> Vec<(String, Vec<String>)> {
         let Some(scopes) = server.scopes.value() else { return Vec::new() };
-        let methods: Vec<String> = safeconduct_core::mcp::methods::TABLE.iter().map(|row| row.name.to_owned()).collect();
+        let methods: Vec<String> =
+            safeconduct_core::mcp::methods::TABLE.iter().map(|row| row.name.to_owned()).collect();
         let mut by_method = Vec::new();
         for (method, needed) in scopes.iter() {
             if !methods.contains(&method.value) {
                 self.problems
-                    .warning(method.span.clone(), format!("`{}` is a method of no MCP revision", method.value))
+                    .warning(
+                        method.span.clone(),
+                        format!("`{}` is a method of no MCP revision", method.value),
+                    )
                     .label("not known")
                     .maybe_help(
                         crate::config::near::nearest(&method.value, methods.iter().map(String::as_str))
@@ -173,8 +193,11 @@ impl Resolver<'_> {
         }
         let usual = if header == http::header::AUTHORIZATION { "Bearer " } else { "" };
         let prefix = deliver.prefix.value().map_or_else(|| usual.to_owned(), |prefix| prefix.0.clone());
-        if let (Some(at), false) = (deliver.prefix.given(), prefix.bytes().all(|b| (0x20..0x7f).contains(&b))) {
-            self.problems.error(at.span.clone(), "this prefix cannot stand in a header").label("not printable ASCII");
+        if let (Some(at), false) = (deliver.prefix.given(), prefix.bytes().all(|b| (0x20..0x7f).contains(&b)))
+        {
+            self.problems
+                .error(at.span.clone(), "this prefix cannot stand in a header")
+                .label("not printable ASCII");
         }
         Some(DeliverPlan { header, prefix })
     }

@@ -11,8 +11,19 @@ use crate::config::values::Many;
 
 /// Parameters of RFC 8693 §2.1 that have a setting of their own.
 const OWN: [&str; 13] = [
-    "grant_type", "subject_token", "subject_token_type", "requested_token_type", "actor_token", "actor_token_type",
-    "audience", "resource", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type",
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "requested_token_type",
+    "actor_token",
+    "actor_token_type",
+    "audience",
+    "resource",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
 ];
 
 /// Longest wait for one attempt, unless the file says otherwise.
@@ -28,14 +39,20 @@ impl Resolver<'_> {
         // Steps beside a broken one are checked all the same.
         let whole = chain.steps().is_some();
         let Chain::Steps(fields) = chain else { return Some(Vec::new()) };
-        let steps: Vec<Option<StepPlan>> =
-            fields.iter().filter_map(Field::given).enumerate().map(|(index, step)| self.step(index, step)).collect();
+        let steps: Vec<Option<StepPlan>> = fields
+            .iter()
+            .filter_map(Field::given)
+            .enumerate()
+            .map(|(index, step)| self.step(index, step))
+            .collect();
         if whole { steps.into_iter().collect() } else { None }
     }
 
     fn step(&mut self, index: usize, written: &At<Step>) -> Option<StepPlan> {
         match &written.value {
-            Step::Exchange(exchange) => self.exchange(exchange, &written.site).map(Box::new).map(StepPlan::Exchange),
+            Step::Exchange(exchange) => {
+                self.exchange(exchange, &written.site).map(Box::new).map(StepPlan::Exchange)
+            }
             Step::Static(fixed) => {
                 self.problems
                     .warning(written.site.clone(), "every caller reaches this server with the same secret")
@@ -55,7 +72,9 @@ impl Resolver<'_> {
     fn exchange(&mut self, exchange: &Exchange, site: &std::ops::Range<usize>) -> Option<ExchangePlan> {
         let known = self.client_names();
         let client = match &exchange.client {
-            Field::Given(client) => Some(self.known("client", "clients", client, &known).then(|| client.value.clone())?),
+            Field::Given(client) => {
+                Some(self.known("client", "clients", client, &known).then(|| client.value.clone())?)
+            }
             Field::Absent => None,
             Field::Broken => return None,
         };
@@ -100,7 +119,9 @@ impl Resolver<'_> {
 
     fn token_endpoint_time(&self) -> Duration {
         let timeouts = self.file.timeouts.value();
-        timeouts.and_then(|timeouts| timeouts.token_endpoint.value()).map_or(TOKEN_ENDPOINT, |period| period.0)
+        timeouts
+            .and_then(|timeouts| timeouts.token_endpoint.value())
+            .map_or(TOKEN_ENDPOINT, |period| period.0)
     }
 
     fn targets(&mut self, exchange: &Exchange, site: &std::ops::Range<usize>) {
@@ -121,7 +142,9 @@ impl Resolver<'_> {
         for resource in exchange.resource.value().map(|many| many.0.as_slice()).unwrap_or_default() {
             // RFC 8693 §2.1: an absolute URI without a fragment; any scheme (`urn:`, `orn:`).
             let absolute = resource.value.split_once(':').is_some_and(|(scheme, rest)| {
-                !rest.is_empty() && !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                !rest.is_empty()
+                    && !scheme.is_empty()
+                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
             });
             if !absolute || resource.value.contains('#') {
                 self.problems
@@ -164,7 +187,8 @@ impl Resolver<'_> {
     fn templates(&mut self, exchange: &Exchange) {
         let lists = [&exchange.audience, &exchange.resource, &exchange.scopes];
         let texts = lists.into_iter().filter_map(Field::value).flat_map(|many| many.0.iter());
-        let named = exchange.parameters.value().map(|named: &Named<String>| named.iter().map(|(_, value)| value));
+        let named =
+            exchange.parameters.value().map(|named: &Named<String>| named.iter().map(|(_, value)| value));
         for text in texts.chain(named.into_iter().flatten()) {
             self.template(text);
         }
@@ -172,14 +196,20 @@ impl Resolver<'_> {
 
     // `{subject}`, `{email}`, `{claim:NAME}`, `{group:MAP}`; `{{` and `}}` are braces.
     fn template(&mut self, text: &At<String>) {
-        let maps: Vec<String> =
-            self.file.group_maps.value().map(|maps| maps.names().map(str::to_owned).collect()).unwrap_or_default();
+        let maps: Vec<String> = self
+            .file
+            .group_maps
+            .value()
+            .map(|maps| maps.names().map(str::to_owned).collect())
+            .unwrap_or_default();
         let plain = text.value.replace("{{", "").replace("}}", "");
         let mut parts = plain.split('{');
         let stray = parts.next().is_some_and(|before| before.contains('}'));
         let wrong = parts.find_map(|part| match part.split_once('}') {
             None => Some("a brace is not closed".to_owned()),
-            Some((_, after)) if after.contains('}') => Some("a brace is closed that was not opened".to_owned()),
+            Some((_, after)) if after.contains('}') => {
+                Some("a brace is closed that was not opened".to_owned())
+            }
             Some(("subject" | "email", _)) => None,
             Some((name, _)) => match name.split_once(':') {
                 Some(("claim", claim)) if !claim.is_empty() => None,
@@ -188,7 +218,9 @@ impl Resolver<'_> {
                 _ => Some(format!("`{{{name}}}` stands for nothing")),
             },
         });
-        if let Some(wrong) = wrong.or_else(|| stray.then(|| "a brace is closed that was not opened".to_owned())) {
+        if let Some(wrong) =
+            wrong.or_else(|| stray.then(|| "a brace is closed that was not opened".to_owned()))
+        {
             self.problems
                 .error(text.span.clone(), wrong)
                 .label("this template")

@@ -12,9 +12,14 @@ impl Resolver<'_> {
         let problem = match parse(&written.value) {
             Ok(uri) if uri.scheme_str() == Some("http") && !is_loopback(&uri) && !allow_http.or(false) => {
                 self.problems
-                    .error(written.span.clone(), format!("plain http carries {what} over the network in the clear"))
+                    .error(
+                        written.span.clone(),
+                        format!("plain http carries {what} over the network in the clear"),
+                    )
                     .label("not on this machine")
-                    .help("use https; if the network in between is trusted, put `allow_http: true` beside it");
+                    .help(
+                        "use https; if the network in between is trusted, put `allow_http: true` beside it",
+                    );
                 return None;
             }
             Ok(uri) => return Some(uri),
@@ -46,7 +51,9 @@ pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
     if authority.host().is_empty() {
         return Err("it has no host");
     }
-    if authority.as_str().rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) && uri.port_u16().is_none() {
+    if authority.as_str().rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
+        && uri.port_u16().is_none()
+    {
         return Err("its port is not a number up to 65535");
     }
     Ok(uri)
@@ -78,7 +85,9 @@ mod tests {
     #[test]
     fn users_fragments_and_other_schemes_are_refused() {
         assert!(parse("https://host.example/path?x=1").is_ok());
-        for url in ["https://a:b@host/", "https://host/#x", "ftp://host/", "host.example", "https://host:99999/"] {
+        for url in
+            ["https://a:b@host/", "https://host/#x", "ftp://host/", "host.example", "https://host:99999/"]
+        {
             assert!(parse(url).is_err(), "{url}");
         }
     }
