@@ -531,8 +531,8 @@ fn audience_fits(token: &[Box<str>], resource: &str, accepted: &[Box<str>]) -> b
 
 fn missing_scopes(admitted: &Admitted) -> Option<Vec<String>> {
     let needed = admitted.server.scopes.get(admitted.call.method.name())?;
-    let has = |scope: &Box<str>| admitted.principal.scopes.contains(scope);
-    (!needed.iter().all(has)).then(|| needed.iter().map(ToString::to_string).collect())
+    let held = &admitted.principal.scopes;
+    (!needed.iter().all(|scope| held.contains(scope))).then(|| needed.iter().map(ToString::to_string).collect())
 }
 
 const MAX_TOKEN: usize = 16 * 1024;

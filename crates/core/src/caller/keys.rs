@@ -18,7 +18,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// Most keys in a set (R12).
 pub const MAX_KEYS: usize = 100;
 /// Longest key identifier, in bytes (R10).
-pub const MAX_KID: usize = 256;
+pub(super) const MAX_KID: usize = 256;
 
 /// The keys of one issuer that can be used to verify.
 #[derive(Clone)]

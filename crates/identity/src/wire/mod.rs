@@ -2,6 +2,7 @@
 //!
 //! https only (see [`Endpoint`]), no redirects, no compression, no cookies, bounded in time and size. Requests run
 //! on the runtime that the [`Wire`] was made with, whichever runtime awaits them.
+#![expect(clippy::disallowed_types, reason = "this is the one client to issuers and token endpoints")]
 
 mod connect;
 mod endpoint;

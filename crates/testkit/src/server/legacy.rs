@@ -22,7 +22,7 @@ impl State {
         }
         let session = match self.session_of(&seen) {
             Ok(session) => session,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         match seen.method {
             Method::POST => self.legacy_post(seen, message, session).await,
@@ -63,15 +63,15 @@ impl State {
     }
 
     /// Missing: 400. Unknown or ended: 404, and the client begins anew. Without sessions: one for this request.
-    fn session_of(&self, seen: &Seen) -> Result<Arc<Session>, Reply> {
+    fn session_of(&self, seen: &Seen) -> Result<Arc<Session>, Box<Reply>> {
         if !self.options.sessions {
             return Ok(Arc::default());
         }
         let id = seen
             .header("mcp-session-id")
-            .ok_or_else(|| refused(StatusCode::BAD_REQUEST, -32600, "no session id"))?;
+            .ok_or_else(|| Box::new(refused(StatusCode::BAD_REQUEST, -32600, "no session id")))?;
         let session = locked(&self.sessions).get(id).cloned();
-        session.ok_or_else(|| refused(StatusCode::NOT_FOUND, -32001, "Session not found"))
+        session.ok_or_else(|| Box::new(refused(StatusCode::NOT_FOUND, -32001, "Session not found")))
     }
 
     async fn legacy_post(self: Arc<Self>, seen: Seen, message: Value, session: Arc<Session>) -> Reply {
