@@ -127,3 +127,29 @@ impl Drop for StreamPlace {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use safeconduct_core::caller::{IssuerRules, Preset, suppose};
+
+    use super::{CALLERS, Duration, Limits, Rate, Reason, SHARDS, Timestamp};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn who_cannot_be_counted_is_not_served_until_others_are_at_rest() {
+        let limits = Limits::new(Some(Rate { calls: 1, window: HOUR }), 1);
+        let now = Timestamp::from_secs(1_000_000);
+        let rules = IssuerRules::new("corp", "https://idp.example", Preset::Oidc);
+        let mut caller = suppose(br#"{"sub":"x"}"#, &rules, now).unwrap();
+        let mut outcomes = Vec::new();
+        for number in 0..=(SHARDS * CALLERS) {
+            caller.subject = number.to_string().into();
+            outcomes.push(limits.call(&caller, now));
+        }
+        assert_eq!(outcomes.first(), Some(&Ok(())));
+        let refused = outcomes.iter().filter(|outcome| **outcome == Err(Reason::Overloaded)).count();
+        assert!(refused > 0, "one caller more than there are places");
+        assert_eq!(limits.call(&caller, now.plus(HOUR)), Ok(()));
+    }
+}
