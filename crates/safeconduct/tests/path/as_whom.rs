@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use safeconduct_testkit::canary;
 use safeconduct_testkit::client::{Answer, Client};
 use safeconduct_testkit::keys::claims_of;
 use safeconduct_testkit::oauth;
@@ -37,6 +38,7 @@ async fn failing(fault: Fault) -> (Answer, Value) {
     let lines = world.audit_of("tools/call").await;
     let line = line_of(&lines, &answer);
     assert_eq!(line["backend"], Value::Null);
+    canary::assert_clean("the answer", format!("{:?} {:?}", answer.headers, answer.body).as_bytes());
     (answer, line)
 }
 
@@ -177,6 +179,24 @@ async fn a_page_that_must_be_opened_is_handed_on_as_each_era_knows_it() {
     assert!(
         answers.iter().all(|answer| line_of(&lines, answer)["detail"] == "exchange: interaction required")
     );
+}
+
+/// Row: A16
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_token_endpoint_repeats_of_a_token_is_repeated_to_nobody() {
+    for place in ["error_description", "error_uri", "error"] {
+        let mut world = World::start().await;
+        let token = world.token("alice");
+        let mut body = json!({"error": "invalid_grant", "trace": token});
+        body[place] = json!(format!("the token {token} is bad"));
+        world.idp.faults().at("/token", usize::MAX, refused(400, body));
+        let client = Client::modern(&world.url()).bearer(&token);
+        let answer = client.call("echo", json!({})).await.unwrap();
+        assert!(answer.error_code().is_some());
+        canary::assert_clean("the answer", format!("{:?} {:?}", answer.headers, answer.body).as_bytes());
+        // The audit log and everything that is logged are looked at when the world ends.
+        assert_eq!(world.audit().await.len(), 1, "{place}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
