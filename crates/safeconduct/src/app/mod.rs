@@ -1,5 +1,5 @@
-//! The wiring: from a plan to a running gateway. Everything that outlives a reload is in [`House`]; everything
-//! that a plan says is in the [`Gateway`] that [`assemble`] makes of it.
+//! The wiring: from a plan to a running gateway. Everything that outlives a reload is in `House`; everything
+//! that a plan says is in the `Gateway` that `assemble` makes of it.
 
 mod assemble;
 mod credentials;
