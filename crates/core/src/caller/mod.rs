@@ -21,37 +21,43 @@ pub use principal::{Actor, Fingerprint, Kind, Principal};
 pub use problem::TokenProblem;
 pub use rules::{ClaimPath, ClaimPaths, IssuerRules, MAX_LEEWAY};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::secret::Secret;
 
 /// A token as it came, not verified. It can be digested (to look a verified one up) and verified; nothing else.
-pub struct Bearer(Secret);
+pub struct Bearer {
+    token: Secret,
+    /// Asked for by whoever looks the token up and by whoever takes the proof; hashed once.
+    digest: OnceLock<TokenDigest>,
+}
 
 /// SHA-256 of a token: the key of the verified-token cache. Not reversible, safe to keep.
 pub type TokenDigest = [u8; 32];
 
 impl Bearer {
     pub(crate) fn new(token: Vec<u8>) -> Self {
-        Self(Secret::new(token))
+        Self { token: Secret::new(token), digest: OnceLock::new() }
     }
 
     /// For verification only: the compact JWT, or the opaque string that introspection is asked about.
     pub fn expose_for_verification(&self) -> &[u8] {
-        self.0.expose()
+        self.token.expose()
     }
 
     /// SHA-256 over the token.
     pub fn digest(&self) -> TokenDigest {
-        let mut out = [0; 32];
-        out.copy_from_slice(digest(&SHA256, self.0.expose()).as_ref());
-        out
+        *self.digest.get_or_init(|| {
+            let mut out = [0; 32];
+            out.copy_from_slice(digest(&SHA256, self.token.expose()).as_ref());
+            out
+        })
     }
 
     pub(crate) fn into_subject(self) -> SubjectToken {
-        SubjectToken(Arc::new(self.0))
+        SubjectToken(Arc::new(self.token))
     }
 }
 
