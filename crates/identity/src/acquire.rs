@@ -4,6 +4,7 @@
 //! warm call is one lookup and returns at once; everything slow runs in a flight on the runtime of the
 //! [`CredentialStore`], shared by all who want the same thing, whichever runtime they wait on.
 
+mod alike;
 mod chain;
 mod counters;
 mod fixed;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use safeconduct_core::caller::Principal;
 use safeconduct_core::server::{Delivery, Server};
 
+use super::alike::Alike;
 use crate::cache::{Cache, Fields, Slot};
 use crate::gate::{Gate, Gates};
 use crate::provider::{Description, Provider, StaticSecret};
@@ -35,6 +36,8 @@ pub(super) struct Leg {
     digest: [u8; 32],
     /// Where it asks, and as which client; None for what asks no one.
     pub(super) gate: Option<(Arc<Gate>, Box<str>)>,
+    pub(super) audience: Alike,
+    pub(super) scopes: Alike,
 }
 
 impl Chain {
@@ -51,7 +54,7 @@ impl Chain {
             provider.identify(&mut fields);
             digest = fields.digest();
             let gate = provider.counterpart().map(|it| (gates.to(it.endpoint), Box::from(it.client)));
-            Leg { provider, digest, gate }
+            Leg { provider, digest, gate, audience: Alike::default(), scopes: Alike::default() }
         };
         Self { legs: providers.into_iter().map(leg).collect(), steps, delivery: server.delivery.clone() }
     }

@@ -146,6 +146,10 @@ impl Flight {
                 let failure = self.failure(index, bad("the token is no bearer token (token_type N_A)"));
                 return self.refused(index, failure);
             }
+            let (audience, scopes) = match self.chain.leg(index) {
+                Some(leg) => (leg.audience.shared(audience), leg.scopes.shared(scopes)),
+                None => (audience, scopes),
+            };
             let record = CredentialRecord {
                 steps: self.chain.steps.clone(),
                 source: "cache",
