@@ -37,6 +37,7 @@ struct Challenge {
 }
 
 /// Answers a refusal, and closes its record.
+#[expect(clippy::boxed_local, reason = "refusals travel boxed: they are rare, and results are small")]
 pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBody> {
     let Refusal { reason, id, modern, trail } = *refusal;
     let facts = Facts {

@@ -25,8 +25,11 @@ const PER_ORIGIN: usize = 128;
 pub struct Pool {
     tls: Arc<ArcSwap<rustls::ClientConfig>>,
     patience: Duration,
-    idle: Mutex<HashMap<Box<str>, Vec<(Sender, Instant)>>>,
+    idle: Mutex<HashMap<Box<str>, Vec<Idle>>>,
 }
+
+/// A connection that nobody uses, and since when.
+type Idle = (Sender, Instant);
 
 /// A connection on loan, and whether it had been used before (so that it may turn out to be stale).
 pub struct Lease {

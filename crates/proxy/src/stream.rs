@@ -313,7 +313,7 @@ impl Stream {
         use http_body_util::BodyExt;
         const LARGEST: usize = 64 * 1024 * 1024;
         let mut whole = bytes::BytesMut::new();
-        while let Some(frame) = (&mut self).frame().await {
+        while let Some(frame) = self.frame().await {
             if let Ok(data) = frame?.into_data() {
                 whole.extend_from_slice(&data);
             }
