@@ -1,10 +1,13 @@
 //! Opaque tokens: asks the issuer about them (RFC 7662). Answers are kept for a while, refusals too.
 
+mod desk;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
-use safeconduct_core::caller::{Bearer, IssuerRules, TokenProblem, Verified, verify_introspection};
+use safeconduct_core::caller::{Bearer, IssuerRules, TokenDigest, TokenProblem, Verified, verify_introspection};
 use safeconduct_core::credential::Form;
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::secret::Secret;
@@ -12,58 +15,89 @@ use safeconduct_core::time::Timestamp;
 
 use crate::client_auth::ClientAuth;
 use crate::wire::{Endpoint, Request, Retry, Wire, WireError};
+use desk::Desk;
 
 /// Longest time that an answer is believed without asking again.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// How one issuer is asked.
 pub struct Introspection {
-    /// Introspection endpoint.
-    pub endpoint: Endpoint,
-    /// Who asks; the endpoint must be protected (RFC 7662 §2.1).
-    pub client: Arc<dyn ClientAuth>,
-    /// How long an answer is believed; at most [`LONGEST`].
-    pub cache: Duration,
+    questions: Arc<Questions>,
+    cache: Duration,
+    desk: Arc<Desk>,
+}
+
+struct Questions {
+    endpoint: Endpoint,
+    client: Arc<dyn ClientAuth>,
+    wire: Wire,
 }
 
 impl Introspection {
-    /// Asks about a token.
+    /// Asks at this endpoint as this client (it must be protected, RFC 7662 §2.1), and believes an answer for `cache`,
+    /// or for [`LONGEST`] if that is shorter.
+    pub fn new(endpoint: Endpoint, client: Arc<dyn ClientAuth>, cache: Duration, wire: Wire) -> Self {
+        let questions = Arc::new(Questions { endpoint, client, wire });
+        Self { questions, cache: cache.min(LONGEST), desk: Arc::default() }
+    }
+
+    /// How long an answer is believed.
+    pub fn cache(&self) -> Duration {
+        self.cache
+    }
+
+    /// What an earlier answer depends on besides the token: where it came from, and whom it was given to.
+    pub(crate) fn identity(&self) -> String {
+        let Questions { endpoint, client, .. } = &*self.questions;
+        format!("{endpoint} {:?} {:?}", client.client_id(), self.cache)
+    }
+
+    /// Asks about a token. Callers who ask about the same one at the same time share the question; it goes on when
+    /// one of them leaves.
     ///
     /// # Errors
-    /// `IssuerUnavailable` when there is no usable answer; else as [`verify_introspection`].
+    /// [`Asked`].
     pub async fn ask(
         &self,
         bearer: &Bearer,
+        digest: &TokenDigest,
         rules: &IssuerRules,
-        wire: &Wire,
         now: Timestamp,
     ) -> Result<Verified, Asked> {
-        let retry = Retry { total: Duration::from_secs(8), ..Retry::default() };
-        let token = Secret::new(bearer.expose_for_verification().to_vec());
-        let answer =
-            wire.send_retrying(retry, || self.request(&token, now)).await.map_err(Asked::Unavailable)?;
-        if !answer.status.is_success() || !answer.is_json() {
-            let why =
-                format!("{}: HTTP {}, not an introspection answer", self.endpoint, answer.status.as_u16());
-            return Err(Asked::Unavailable(Failed(why)));
-        }
-        verify_introspection(bearer, &answer.body, rules, now).map_err(|problem| match problem {
+        let questions = self.questions.clone();
+        let answer = self.desk.answer(digest, &self.questions.wire, |retry| {
+            let token = Secret::new(bearer.expose_for_verification().to_vec());
+            async move { questions.ask(&token, retry, now).await }
+        });
+        let answer = answer.await.map_err(Asked::Unavailable)?;
+        verify_introspection(bearer, &answer, rules, now).map_err(|problem| match problem {
             // The answer is what is malformed, not the token: the caller can do nothing about it.
-            TokenProblem::Malformed(_) => Asked::Unavailable(Failed(format!(
+            TokenProblem::Malformed(_) => Asked::Unavailable(Failed::of(format_args!(
                 "{}: the introspection answer is not a JSON object",
-                self.endpoint
+                self.questions.endpoint
             ))),
             problem => Asked::Refused(problem),
         })
+    }
+}
+
+impl Questions {
+    async fn ask(&self, token: &Secret, retry: Retry, now: Timestamp) -> Result<Bytes, Failed> {
+        let answer = self.wire.send_retrying(retry, || self.request(token, now)).await?;
+        if answer.status.is_success() && answer.is_json() {
+            return Ok(answer.body);
+        }
+        let status = answer.status.as_u16();
+        let why = Failed::of(format_args!("{}: HTTP {status}, not an introspection answer", self.endpoint));
+        // Another status may be the token's doing, and a caller must not be able to keep others from being asked about.
+        Err(if matches!(status, 429 | 502 | 503 | 504) { why.down() } else { why })
     }
 
     fn request(&self, token: &Secret, now: Timestamp) -> Result<Request, Failed> {
         let mut form = Form::new();
         form.secret("token", token).field("token_type_hint", "access_token");
         let mut headers = HeaderMap::new();
-        self.client
-            .apply(&mut form, &mut headers, &self.endpoint.to_string(), now)
-            .map_err(|error| Failed(error.to_string()))?;
+        self.client.apply(&mut form, &mut headers, &self.endpoint.to_string(), now).map_err(Failed::of)?;
         let mut request = Request::form(self.endpoint.clone(), form);
         request.headers.extend(headers);
         Ok(request)
@@ -79,11 +113,32 @@ pub enum Asked {
 }
 
 /// There is no usable answer. The text is the operator's.
-pub struct Failed(String);
+#[derive(Clone)]
+pub struct Failed {
+    why: Arc<str>,
+    /// The endpoint is not to be had at all, whatever it is asked.
+    down: bool,
+}
+
+impl Failed {
+    fn of(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string().into(), down: false }
+    }
+
+    fn down(self) -> Self {
+        Self { down: true, ..self }
+    }
+}
 
 impl From<WireError> for Failed {
     fn from(error: WireError) -> Self {
-        Self(error.to_string())
+        Self::of(error).down()
+    }
+}
+
+impl From<Failed> for Reason {
+    fn from(failed: Failed) -> Self {
+        Self::IssuerUnavailable(failed.why.to_string())
     }
 }
 
@@ -91,7 +146,7 @@ impl From<Asked> for Reason {
     fn from(asked: Asked) -> Self {
         match asked {
             Asked::Refused(problem) => problem.into(),
-            Asked::Unavailable(Failed(why)) => Self::IssuerUnavailable(why),
+            Asked::Unavailable(failed) => failed.into(),
         }
     }
 }

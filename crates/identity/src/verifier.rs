@@ -6,18 +6,17 @@ mod known;
 use std::sync::Arc;
 
 use safeconduct_core::caller::{
-    Bearer, IssuerRules, TokenProblem, Verified, examine, looks_signed, peek_issuer, verify_jwt,
+    Bearer, IssuerRules, Principal, TokenDigest, TokenProblem, Verified, examine, looks_signed, peek_issuer, verify_jwt,
 };
-use safeconduct_core::caller::Principal;
 use safeconduct_core::path::{Arrived, Authenticated, Moved};
 use safeconduct_core::refusal::Reason;
+use safeconduct_core::server::Server;
 use safeconduct_core::time::Timestamp;
 
-use crate::introspection::{Asked, Introspection, LONGEST};
-use crate::issuer::{IssuerKeys, IssuerStatus, Keys};
-use crate::wire::Wire;
+use crate::introspection::{Asked, Introspection};
+use crate::issuer::{IssuerKeys, IssuerStatus, Unavailable};
 pub use known::KnownTokens;
-use known::{Knows, Memory};
+use known::Memory;
 
 /// One issuer, as the verifier uses it.
 pub struct Issuer {
@@ -31,18 +30,34 @@ pub struct Issuer {
 
 /// See the module. Made anew for each plan; what is known of tokens outlives it.
 pub struct Verifier {
-    issuers: Vec<Issuer>,
-    /// Hash over each issuer's rules: a token that was verified under others is verified anew.
-    stamps: Vec<u64>,
-    wire: Wire,
+    issuers: Vec<Configured>,
     known: Arc<KnownTokens>,
+}
+
+struct Configured {
+    index: usize,
+    issuer: Issuer,
+    /// Hash over all that an earlier verification depends on besides the keys: under other rules a token is verified anew.
+    stamp: u64,
+}
+
+/// A token at the moment that it came.
+struct Presented<'a> {
+    bearer: &'a Bearer,
+    digest: TokenDigest,
+    server: &'a Server,
+    now: Timestamp,
 }
 
 impl Verifier {
     /// For these issuers.
-    pub fn new(issuers: Vec<Issuer>, wire: Wire, known: Arc<KnownTokens>) -> Self {
-        let stamps = issuers.iter().map(|issuer| known.stamp(&format!("{:?}", issuer.rules))).collect();
-        Self { issuers, stamps, wire, known }
+    pub fn new(issuers: Vec<Issuer>, known: Arc<KnownTokens>) -> Self {
+        let configured = |(index, issuer): (usize, Issuer)| {
+            let introspection = issuer.introspection.as_ref().map(Introspection::identity);
+            let stamp = known.stamp(&format!("{:?} {introspection:?}", issuer.rules));
+            Configured { index, issuer, stamp }
+        };
+        Self { issuers: issuers.into_iter().enumerate().map(configured).collect(), known }
     }
 
     /// The caller is known, or refused.
@@ -51,25 +66,14 @@ impl Verifier {
     /// `InvalidToken`, `WrongAudience`, `IssuerUnavailable`.
     pub async fn authenticate(&self, arrived: Arrived, now: Timestamp) -> Moved<Authenticated> {
         let digest = arrived.bearer().digest();
-        if let Some(memory) = self.known.recall(&digest, now) {
-            match self.still_stands(&memory) {
-                Some(Ok((verified, rules))) => return arrived.authenticated(verified, &rules.audiences, now),
-                Some(Err(problem)) => return Err(arrived.refuse(problem.into())),
-                None => {}
-            }
+        if let Some(memory) = self.known.recall(&digest, now)
+            && let Some(rules) = self.still_stands(&memory)
+        {
+            return arrived.authenticated(&memory.verified, &rules.audiences, now);
         }
-        let (index, outcome) = match self.verify(arrived.bearer(), now).await {
-            Ok(done) => done,
-            Err(reason) => return Err(arrived.refuse(reason)),
-        };
-        let Some(issuer) = self.issuers.get(index) else {
-            return Err(arrived.refuse(Reason::Internal("no such issuer".into())));
-        };
-        if let Some(knows) = outcome.remembered {
-            self.known.remember(digest, Memory { issuer: index, stamp: self.stamp(index), knows }, now);
-        }
-        match outcome.verified {
-            Ok(verified) => arrived.authenticated(&verified, &issuer.rules.audiences, now),
+        let presented = Presented { bearer: arrived.bearer(), digest, server: arrived.server(), now };
+        match self.verify(&presented).await {
+            Ok((verified, rules)) => arrived.authenticated(&verified, &rules.audiences, now),
             Err(reason) => Err(arrived.refuse(reason)),
         }
     }
@@ -92,93 +96,155 @@ impl Verifier {
 
     /// Each issuer's name and how it is.
     pub fn status(&self) -> Vec<(&str, IssuerStatus)> {
-        self.issuers.iter().map(|issuer| (&*issuer.rules.alias, issuer.keys.status())).collect()
+        let status = |issuer: &Issuer| IssuerStatus {
+            introspection: issuer.introspection.is_some(),
+            ..issuer.keys.status()
+        };
+        self.issuers.iter().map(|it| (&*it.issuer.rules.alias, status(&it.issuer))).collect()
     }
 
-    fn stamp(&self, index: usize) -> u64 {
-        self.stamps.get(index).copied().unwrap_or_default()
+    /// The rules of a remembered token's issuer, if rules and keys are what they were.
+    fn still_stands(&self, memory: &Memory) -> Option<&IssuerRules> {
+        let configured = self.issuers.get(memory.issuer).filter(|configured| configured.stamp == memory.stamp)?;
+        let keys = &configured.issuer.keys;
+        let stands = memory.generation.is_none_or(|generation| keys.generation() == Some(generation));
+        stands.then_some(&configured.issuer.rules)
     }
 
-    /// What is remembered, if issuer, rules and keys are what they were.
-    fn still_stands<'a>(
-        &'a self,
-        memory: &'a Memory,
-    ) -> Option<Result<(&'a Verified, &'a IssuerRules), TokenProblem>> {
-        let issuer = self.issuers.get(memory.issuer)?;
-        if memory.stamp != self.stamp(memory.issuer) {
-            return None;
+    async fn verify(&self, token: &Presented<'_>) -> Result<(Verified, &IssuerRules), Reason> {
+        if !looks_signed(token.bearer) {
+            return self.opaque(token).await;
         }
-        match &memory.knows {
-            Knows::Signed(verified, generation) => {
-                (issuer.keys.current()?.generation == *generation).then_some(Ok((verified, &issuer.rules)))
-            }
-            Knows::Introspected(verified, _) => Some(Ok((verified, &issuer.rules))),
-            Knows::Refused(problem, _) => Some(Err(*problem)),
-        }
-    }
-
-    async fn verify(&self, bearer: &Bearer, now: Timestamp) -> Result<(usize, Outcome), Reason> {
-        if looks_signed(bearer) {
-            let peeked = peek_issuer(bearer)?;
-            let index = self.issuers.iter().position(|issuer| issuer.rules.issuer == peeked.issuer);
-            let index = index.ok_or_else(unknown_issuer)?;
-            let issuer = self.issuers.get(index).ok_or_else(unknown_issuer)?;
-            return Ok((index, self.signed(issuer, bearer, peeked.kid.as_deref(), now).await?));
-        }
-        let asks = |issuer: &Issuer| issuer.introspection.is_some();
-        let index = self.issuers.iter().position(asks).ok_or_else(|| {
-            Reason::InvalidToken("not a signed JWT, and no issuer is configured with introspection".into())
-        })?;
-        let issuer = self.issuers.get(index).ok_or_else(unknown_issuer)?;
-        Ok((index, self.introspected(issuer, bearer, now).await?))
+        let peeked = peek_issuer(token.bearer)?;
+        let configured = self.issuers.iter().find(|it| it.issuer.rules.issuer == peeked.issuer);
+        let configured = configured.ok_or_else(unknown_issuer)?;
+        let verified = match self.signed(configured, token, peeked.kid.as_deref()).await {
+            // An issuer that shows no keys can still be asked: it is the one that the token names.
+            Err(Unsigned::NoKeys(error)) => match &configured.issuer.introspection {
+                Some(introspection) => self.introspected(configured, introspection, token).await?,
+                None => return Err(Reason::IssuerUnavailable(error.to_string())),
+            },
+            Err(Unsigned::Refused(problem)) => return Err(problem.into()),
+            Ok(verified) => verified,
+        };
+        Ok((verified, &configured.issuer.rules))
     }
 
     async fn signed(
         &self,
-        issuer: &Issuer,
-        bearer: &Bearer,
+        configured: &Configured,
+        token: &Presented<'_>,
         kid: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Outcome, Reason> {
-        let unavailable = |error: crate::issuer::Unavailable| Reason::IssuerUnavailable(error.to_string());
-        let mut keys: Arc<Keys> = issuer.keys.first().await.map_err(unavailable)?;
-        let mut verified = verify_jwt(bearer, &issuer.rules, &keys.set, now);
-        if matches!(verified, Err(TokenProblem::UnknownKey))
-            && let Some(newer) = issuer.keys.newer(keys.generation, kid).await
+    ) -> Result<Verified, Unsigned> {
+        let Issuer { rules, keys: source, introspection } = &configured.issuer;
+        // Nobody waits for keys that can be done without; they are tried for in the background.
+        if let Some(error) = introspection.as_ref().and_then(|_| source.failure()) {
+            return Err(Unsigned::NoKeys(error));
+        }
+        let mut keys = source.first().await.map_err(Unsigned::NoKeys)?;
+        let mut verified = verify_jwt(token.bearer, rules, &keys.set, token.now);
+        if verified.as_ref().is_err_and(|problem| may_be_of_a_newer_key(*problem, kid))
+            && let Some(newer) = source.newer(keys.generation, kid).await
         {
             keys = newer;
-            verified = verify_jwt(bearer, &issuer.rules, &keys.set, now);
+            verified = verify_jwt(token.bearer, rules, &keys.set, token.now);
         }
-        let remembered = verified.as_ref().ok().map(|it| Knows::Signed(it.clone(), keys.generation));
-        Ok(Outcome { verified: verified.map_err(Reason::from), remembered })
+        let verified = verified.map_err(Unsigned::Refused)?;
+        self.remember(configured, token, &verified, Some(keys.generation), verified.principal().expires);
+        Ok(verified)
     }
 
-    async fn introspected(&self, issuer: &Issuer, bearer: &Bearer, now: Timestamp) -> Result<Outcome, Reason> {
-        let introspection = issuer.introspection.as_ref().ok_or_else(unknown_issuer)?;
-        let until = now.plus(introspection.cache.min(LONGEST));
-        match introspection.ask(bearer, &issuer.rules, &self.wire, now).await {
+    /// Asks the server's issuers that can be asked, in the order of the configuration, until one of them knows the token.
+    async fn opaque(&self, token: &Presented<'_>) -> Result<(Verified, &IssuerRules), Reason> {
+        let mut outcome = Reason::InvalidToken(
+            "not a signed JWT, and no issuer of this server is configured with introspection".into(),
+        );
+        for configured in &self.issuers {
+            let Issuer { rules, introspection: Some(introspection), .. } = &configured.issuer else { continue };
+            if !token.server.issuers.contains(&rules.alias) {
+                continue;
+            }
+            match self.introspected(configured, introspection, token).await {
+                Ok(verified) => return Ok((verified, rules)),
+                // Another one may know it.
+                Err(Asked::Refused(problem @ (TokenProblem::Inactive | TokenProblem::WrongIssuer))) => {
+                    // As long as one could not be asked, nobody knows that the token is bad.
+                    if !matches!(outcome, Reason::IssuerUnavailable(_)) {
+                        outcome = problem.into();
+                    }
+                }
+                Err(Asked::Unavailable(failed)) => outcome = failed.into(),
+                Err(Asked::Refused(problem)) => return Err(problem.into()),
+            }
+        }
+        Err(outcome)
+    }
+
+    async fn introspected(
+        &self,
+        configured: &Configured,
+        introspection: &Introspection,
+        token: &Presented<'_>,
+    ) -> Result<Verified, Asked> {
+        let Presented { bearer, digest, now, .. } = *token;
+        if let Some(problem) = self.known.recall_refusal(&digest, configured.stamp, now) {
+            return Err(Asked::Refused(problem));
+        }
+        let until = now.plus(introspection.cache());
+        match introspection.ask(bearer, &digest, &configured.issuer.rules, now).await {
             Ok(verified) => {
-                let remembered = Some(Knows::Introspected(verified.clone(), until));
-                Ok(Outcome { verified: Ok(verified), remembered })
+                self.remember(configured, token, &verified, None, until.min(verified.principal().expires));
+                Ok(verified)
             }
             Err(Asked::Refused(problem)) => {
-                let remembered = Some(Knows::Refused(problem, until));
-                Ok(Outcome { verified: Err(problem.into()), remembered })
+                self.known.remember_refusal(digest, configured.stamp, problem, now, until);
+                Err(Asked::Refused(problem))
             }
-            Err(unavailable) => Err(unavailable.into()),
+            Err(unavailable) => Err(unavailable),
         }
+    }
+
+    fn remember(
+        &self,
+        configured: &Configured,
+        token: &Presented<'_>,
+        verified: &Verified,
+        generation: Option<u64>,
+        until: Timestamp,
+    ) {
+        let memory = Memory {
+            issuer: configured.index,
+            stamp: configured.stamp,
+            verified: verified.clone(),
+            generation,
+            since: token.now,
+            until,
+            length: token.bearer.expose_for_verification().len(),
+        };
+        self.known.remember(Arc::new(memory), token.now);
     }
 
     fn issuer_of(&self, token: &[u8]) -> Result<&Issuer, Reason> {
         let claims = token.split(|byte| *byte == b'.').nth(1).and_then(decode).unwrap_or_default();
         let named = claims.get("iss").and_then(serde_json::Value::as_str).unwrap_or_default();
-        self.issuers.iter().find(|issuer| *issuer.rules.issuer == *named).ok_or_else(unknown_issuer)
+        let found = self.issuers.iter().find(|it| *it.issuer.rules.issuer == *named);
+        found.map(|it| &it.issuer).ok_or_else(unknown_issuer)
     }
 }
 
-struct Outcome {
-    verified: Result<Verified, Reason>,
-    remembered: Option<Knows>,
+/// Why a signed token is not believed.
+enum Unsigned {
+    NoKeys(Unavailable),
+    Refused(TokenProblem),
+}
+
+/// Whether the issuer's newer keys may think better of the token. One without `kid` does not say which key it means.
+fn may_be_of_a_newer_key(problem: TokenProblem, kid: Option<&str>) -> bool {
+    match problem {
+        TokenProblem::UnknownKey => true,
+        TokenProblem::Signature | TokenProblem::AmbiguousKey => kid.is_none(),
+        _ => false,
+    }
 }
 
 fn unknown_issuer() -> Reason {

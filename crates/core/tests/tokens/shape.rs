@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use safeconduct_core::caller::{Preset, TokenProblem, looks_signed, peek_issuer};
+use safeconduct_core::caller::{Preset, TokenProblem, examine, looks_signed, peek_issuer};
 use serde_json::{Value, json};
 
 use crate::mint::*;
@@ -58,8 +58,23 @@ fn only_three_parts_of_plain_base64url_are_a_token() {
     for token in broken.iter().filter(|token| token.is_ascii()) {
         assert!(matches!(problem(token), Some(TokenProblem::Malformed(_))), "{token}");
     }
-    let long = mint(&with("filler", "x".repeat(12_000).into()));
-    assert!(long.len() > 16_000 && long.len() <= 16 * 1024 && verify(&long).is_ok());
+}
+
+/// Row: R4
+#[test]
+fn a_token_of_16_kib_is_read_and_a_longer_one_is_not() {
+    let of = |filler: usize| mint(&with("filler", "x".repeat(filler).into()));
+    // Base64: three characters of a claim are four of the token.
+    let fits = (0..3).map(|less| of((16 * 1024 - of(0).len()) / 4 * 3 - less)).find(|token| token.len() <= 16 * 1024);
+    let fits = fits.unwrap();
+    assert!(fits.len() > 16 * 1024 - 8, "{}", fits.len());
+    assert!(verify(&fits).is_ok());
+    let keys = key_set();
+    let now = at(0);
+    let long = of(12_500);
+    // At the door of the head it would be refused already.
+    let refused = examine(long.as_bytes(), &rules(), &keys, now).err();
+    assert_eq!(refused, Some(TokenProblem::Malformed("longer than 16 KiB")));
 }
 
 /// Row: R4

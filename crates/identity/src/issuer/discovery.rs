@@ -28,7 +28,8 @@ pub(super) async fn jwks_uri(
         match found.and_then(|answer| read(&url, &answer, issuer)) {
             Ok(uri) => {
                 let keys = Endpoint::parse(&uri, allow_http).map_err(|error| Unavailable::new(&uri, error))?;
-                let own = keys.host() == host || key_hosts.contains(&keys.host());
+                let at = |host: &str| keys.host().eq_ignore_ascii_case(host);
+                let own = at(&host) || key_hosts.iter().any(|host| at(host));
                 return own.then_some(keys).ok_or_else(|| {
                     Unavailable::new(&url, format_args!("names keys on another host, {uri}: set jwks_uri if that is right"))
                 });

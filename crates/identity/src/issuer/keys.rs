@@ -1,6 +1,5 @@
 //! The keys of one issuer, kept fresh.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,24 +8,15 @@ use arc_swap::ArcSwapOption;
 use safeconduct_core::caller::KeySet;
 use tokio::sync::watch;
 
+use super::pace::Pace;
 use super::source::{Fetched, KeySource, Unavailable, fetch};
 use crate::clock::Clock;
 use crate::wire::Wire;
 
-/// Keys are refreshed no more often than this, whatever the issuer says.
-const SOONEST: Duration = Duration::from_secs(60);
-/// And no less often.
-const LATEST: Duration = Duration::from_secs(24 * 3600);
-/// When the issuer says nothing.
-const USUAL: Duration = Duration::from_secs(600);
-/// Between two fetches because of an unknown key.
-const PAUSE: Duration = Duration::from_secs(30);
-/// After a fetch that failed while there are no keys at all; doubled up to `SOONEST`.
-const IMPATIENT: Duration = Duration::from_secs(1);
-/// Keys outlive an outage of the issuer by this.
+/// One fetch, with discovery, takes no longer than this.
+const LONGEST_FETCH: Duration = Duration::from_secs(10);
+/// Keys outlive their freshness by this, while the issuer cannot be reached.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
-/// Unknown key names remembered, so that one of them does not cost a fetch twice.
-const STRANGERS: usize = 256;
 
 /// A key set with its number; a token verified with an older one is verified anew.
 pub struct Keys {
@@ -36,6 +26,7 @@ pub struct Keys {
     pub generation: u64,
     document: [u8; 32],
     fetched: Duration,
+    usable_until: Duration,
 }
 
 /// See the module.
@@ -46,18 +37,15 @@ pub struct IssuerKeys {
     clock: Arc<dyn Clock>,
     current: ArcSwapOption<Keys>,
     state: Mutex<State>,
-    /// Counts finished fetches: whoever waits for one watches it.
+    /// Counts finished fetches: whoever waits for one watches it. Changed while the state is locked.
     finished: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
     fetching: bool,
-    /// When the last fetch was begun because of an unknown key.
-    asked: Option<Duration>,
-    strangers: VecDeque<Box<str>>,
+    pace: Pace,
     error: Option<Unavailable>,
-    failed: Option<Duration>,
 }
 
 /// How an issuer is, for readiness and status.
@@ -69,6 +57,8 @@ pub struct IssuerStatus {
     pub age: Option<u64>,
     /// Why the last fetch failed, if it did.
     pub error: Option<String>,
+    /// True when it can do without keys, because it is asked about tokens.
+    pub introspection: bool,
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(1);
@@ -97,7 +87,19 @@ impl IssuerKeys {
     /// The keys as they are known; they may be none.
     pub fn current(&self) -> Option<Arc<Keys>> {
         let keys = self.current.load_full()?;
-        (self.clock.steady().saturating_sub(keys.fetched) < GRACE).then_some(keys)
+        (self.clock.steady() < keys.usable_until).then_some(keys)
+    }
+
+    /// Number of the current keys: what a token verified earlier is held against.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        let keys = self.current.load();
+        let keys = keys.as_ref()?;
+        (self.clock.steady() < keys.usable_until).then_some(keys.generation)
+    }
+
+    /// Why there are no keys, if the issuer was asked for them.
+    pub(crate) fn failure(&self) -> Option<Unavailable> {
+        if self.current().is_some() { None } else { self.state().error.clone() }
     }
 
     /// The keys, waiting for the first fetch if there are none: it is the same for all who wait.
@@ -105,12 +107,12 @@ impl IssuerKeys {
     /// # Errors
     /// Why there are none.
     pub async fn first(self: &Arc<Self>) -> Result<Arc<Keys>, Unavailable> {
+        // The count is read before the keys are looked at: a fetch that ends in between is not waited for.
+        let since = *self.finished.borrow();
         if let Some(keys) = self.current() {
             return Ok(keys);
         }
-        let since = *self.finished.borrow();
-        if !self.just_failed() {
-            self.begin();
+        if self.begin(|pace, now| pace.may_try(now)) {
             self.wait(since).await;
         }
         self.current().ok_or_else(|| {
@@ -122,17 +124,34 @@ impl IssuerKeys {
     /// Keys that are newer than `known`, after a token named a key that is not among those. At most one fetch in 30
     /// seconds, shared by all; None when it is not the time for one, or it found nothing new.
     pub async fn newer(self: &Arc<Self>, known: u64, kid: Option<&str>) -> Option<Arc<Keys>> {
-        let newer = |keys: Arc<Keys>| (keys.generation > known).then_some(keys);
-        if let Some(keys) = self.current().and_then(newer) {
-            return Some(keys);
+        let newer = || self.current().filter(|keys| keys.generation > known);
+        // Twice: a fetch that was under way already may have begun before the key was published.
+        for waited in [false, true] {
+            let since = *self.finished.borrow();
+            if let Some(keys) = newer() {
+                return Some(keys);
+            }
+            if !self.begin(|pace, now| pace.may_ask(kid, now)) {
+                if waited {
+                    self.in_vain(kid);
+                }
+                return None;
+            }
+            self.wait(since).await;
         }
-        let since = *self.finished.borrow();
-        if !self.may_ask(kid) {
-            return None;
+        newer().or_else(|| {
+            self.in_vain(kid);
+            None
+        })
+    }
+
+    fn in_vain(&self, kid: Option<&str>) {
+        let now = self.clock.steady();
+        let mut state = self.state();
+        // A fetch that failed says nothing of the key.
+        if state.error.is_none() {
+            state.pace.in_vain(kid, now);
         }
-        self.begin();
-        self.wait(since).await;
-        self.current().and_then(newer)
     }
 
     /// For readiness and status.
@@ -140,53 +159,25 @@ impl IssuerKeys {
         let keys = self.current();
         let age = keys.as_ref().map(|keys| self.clock.steady().saturating_sub(keys.fetched).as_secs());
         let error = self.state().error.as_ref().map(ToString::to_string);
-        IssuerStatus { keys: keys.map_or(0, |keys| keys.set.len()), age, error }
+        IssuerStatus { keys: keys.map_or(0, |keys| keys.set.len()), age, error, introspection: false }
     }
 
-    /// Callers do not make an issuer that is down be asked more often than the refresh does.
-    fn just_failed(&self) -> bool {
-        let now = self.clock.steady();
-        let state = self.state();
-        !state.fetching && state.failed.is_some_and(|failed| now.saturating_sub(failed) < IMPATIENT)
-    }
-
-    /// Whether a token's unknown key is worth a fetch, or one is under way already.
-    fn may_ask(&self, kid: Option<&str>) -> bool {
-        let now = self.clock.steady();
-        let mut state = self.state();
-        if state.fetching {
-            return true;
-        }
-        if state.asked.is_some_and(|asked| now.saturating_sub(asked) < PAUSE) {
-            return false;
-        }
-        if let Some(kid) = kid {
-            if state.strangers.iter().any(|stranger| **stranger == *kid) {
-                return false;
-            }
-            if state.strangers.len() >= STRANGERS {
-                state.strangers.pop_front();
-            }
-            state.strangers.push_back(kid.into());
-        }
-        state.asked = Some(now);
-        true
-    }
-
-    /// Begins a fetch on the background runtime, unless one is under way.
-    fn begin(self: &Arc<Self>) {
+    /// Begins a fetch on the background runtime if it is worth one; true when one is under way now.
+    fn begin(self: &Arc<Self>, worth: impl FnOnce(&mut Pace, Duration) -> bool) -> bool {
         {
+            let now = self.clock.steady();
             let mut state = self.state();
             if state.fetching {
-                return;
+                return true;
+            }
+            if !worth(&mut state.pace, now) {
+                return false;
             }
             state.fetching = true;
         }
-        let keys = self.clone();
-        self.wire.runtime().spawn(async move {
-            // What went wrong is in the state.
-            let _ = keys.fetch().await;
-        });
+        let flight = Flight { keys: self.clone(), landed: false };
+        self.wire.runtime().spawn(flight.fly());
+        true
     }
 
     async fn wait(&self, since: u64) {
@@ -194,33 +185,29 @@ impl IssuerKeys {
         let _ = finished.wait_for(|count| *count > since).await;
     }
 
-    /// One fetch; how long what it found is fresh.
-    async fn fetch(&self) -> Result<Option<Duration>, ()> {
-        let found = fetch(&self.source, &self.issuer, &self.wire).await;
+    /// Ends a fetch: what it found is there for all when they are told.
+    fn land(&self, found: Result<Fetched, Unavailable>) {
+        let now = self.clock.steady();
         let mut state = self.state();
         state.fetching = false;
-        let outcome = match found {
+        match found {
             Ok(Fetched { keys, document, fresh }) => {
-                // A key that was unknown may be among these.
-                state.strangers.clear();
+                let fresh = state.pace.succeeded(fresh, now);
                 state.error = None;
                 let same = self.current.load_full().filter(|before| before.document == document);
                 let generation =
                     same.map_or_else(|| GENERATION.fetch_add(1, Ordering::Relaxed), |before| before.generation);
-                let keys = Keys { set: keys, generation, document, fetched: self.clock.steady() };
+                let usable_until = now.saturating_add(fresh).saturating_add(GRACE);
+                let keys = Keys { set: keys, generation, document, fetched: now, usable_until };
                 self.current.store(Some(Arc::new(keys)));
-                Ok(fresh)
             }
             Err(error) => {
                 tracing::warn!(issuer = %self.issuer, %error, "the issuer's keys could not be fetched");
+                state.pace.failed(now);
                 state.error = Some(error);
-                state.failed = Some(self.clock.steady());
-                Err(())
             }
-        };
-        drop(state);
+        }
         self.finished.send_modify(|count| *count += 1);
-        outcome
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -228,39 +215,47 @@ impl IssuerKeys {
     }
 }
 
-/// Fetches now, and again before what was found is old.
-async fn refresh(keys: Weak<IssuerKeys>) {
-    let mut impatient = IMPATIENT;
-    loop {
-        let pause = {
-            let Some(keys) = keys.upgrade() else { return };
-            let mine = {
-                let mut state = keys.state();
-                !std::mem::replace(&mut state.fetching, true)
-            };
-            if mine {
-                match keys.fetch().await {
-                    Ok(fresh) => {
-                        impatient = IMPATIENT;
-                        jittered(fresh.unwrap_or(USUAL).clamp(SOONEST, LATEST))
-                    }
-                    Err(()) => {
-                        impatient = (impatient * 2).min(SOONEST);
-                        jittered(impatient)
-                    }
-                }
-            } else {
-                IMPATIENT
-            }
-        };
-        tokio::time::sleep(pause).await;
+/// A fetch under way. It outlives the callers who wait for it; given up, it lands as a failure, so that none of them
+/// waits for ever.
+struct Flight {
+    keys: Arc<IssuerKeys>,
+    landed: bool,
+}
+
+impl Flight {
+    async fn fly(mut self) {
+        let IssuerKeys { source, issuer, wire, .. } = &*self.keys;
+        let found = tokio::time::timeout(LONGEST_FETCH, fetch(source, issuer, wire)).await;
+        let found = found.unwrap_or_else(|_| Err(Unavailable::new(issuer, "no keys in ten seconds")));
+        self.landed = true;
+        self.keys.land(found);
     }
 }
 
-/// Somewhat less, so that replicas do not ask at once.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0u8; 4];
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-    pause.mul_f64(0.9 + 0.1 * share)
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.keys.land(Err(Unavailable::new(&self.keys.issuer, "the fetch was given up")));
+        }
+    }
+}
+
+/// Fetches now, and again before what was found is old.
+async fn refresh(keys: Weak<IssuerKeys>) {
+    loop {
+        let pause = {
+            let Some(keys) = keys.upgrade() else { return };
+            let pause = {
+                let now = keys.clock.steady();
+                keys.state().pace.until_due(now)
+            };
+            if pause.is_zero() {
+                let since = *keys.finished.borrow();
+                keys.begin(|_, _| true);
+                keys.wait(since).await;
+            }
+            pause
+        };
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -6,6 +6,7 @@
 
 mod discovery;
 mod keys;
+mod pace;
 mod source;
 
 pub use keys::{IssuerKeys, IssuerStatus, Keys};

@@ -1,11 +1,12 @@
 //! One fetch of an issuer's keys.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::CACHE_CONTROL;
-use safeconduct_core::caller::KeySet;
+use safeconduct_core::caller::{KeySet, MAX_KEY_SET};
 
 use super::discovery;
 use crate::wire::{Answer, Endpoint, Request, Wire};
@@ -36,8 +37,13 @@ pub struct Unavailable {
 
 impl Unavailable {
     pub(super) fn new(place: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { place: place.to_string(), why: why.to_string() }
+        Self { place: one_line(&place.to_string()), why: one_line(&why.to_string()) }
     }
+}
+
+/// What a document says of itself may stand in it: cut, and without line breaks.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(300).collect()
 }
 
 /// Keys, and for how long the issuer says that they are good.
@@ -67,8 +73,11 @@ pub(super) async fn fetch(source: &KeySource, issuer: &str, wire: &Wire) -> Resu
 
 async fn read_file(path: &std::path::Path) -> Result<Fetched, Unavailable> {
     let place = path.display().to_string();
+    let mut document = Vec::new();
     // Small and rare: read where it stands, on the background runtime.
-    let document = std::fs::read(path).map_err(|error| Unavailable::new(&place, error))?;
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut document))
+        .map_err(|error| Unavailable::new(&place, error))?;
     Ok(Fetched { keys: usable(&place, &document)?, document: digest(&document), fresh: None })
 }
 
@@ -88,8 +97,9 @@ fn usable(place: &str, document: &[u8]) -> Result<KeySet, Unavailable> {
 /// `max-age` (RFC 9111 §5.2.2.1). `no-store` says nothing here: keys must be kept to be used.
 fn max_age(answer: &Answer) -> Option<Duration> {
     let control = answer.headers.get(CACHE_CONTROL)?.to_str().ok()?;
-    control
-        .split(',')
-        .find_map(|part| part.trim().strip_prefix("max-age=")?.trim_matches('"').parse().ok())
-        .map(Duration::from_secs)
+    let seconds = control.split(',').find_map(|part| {
+        let (name, value) = part.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("max-age").then(|| value.trim_matches('"').parse().ok())?
+    });
+    seconds.map(Duration::from_secs)
 }

@@ -1,14 +1,24 @@
-//! Tokens that were verified before, by digest. Sharded and bounded; an entry ends with its token.
+//! Tokens that were verified before, by digest. Sharded and bounded, by number and by weight; an entry ends with
+//! its token. Tokens that an issuer refused are kept apart, so that strangers displace nobody but strangers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use safeconduct_core::caller::{TokenDigest, TokenProblem, Verified};
 use safeconduct_core::time::Timestamp;
 
 const SHARDS: usize = 64;
+/// What an entry may weigh on average, in bytes: enough for tokens of 1 KiB.
+const AVERAGE: usize = 4096;
+/// What an entry weighs besides its claims.
+const BASE: usize = 512;
+/// Claims weigh several times their text, being taken apart.
+const PER_BYTE: usize = 3;
+/// Requests are not answered in the order of their clocks' readings; beyond this the clock was turned back.
+const DISORDER: Duration = Duration::from_secs(5);
 
 /// What is known of one token.
 pub(super) struct Memory {
@@ -16,45 +26,64 @@ pub(super) struct Memory {
     pub(super) issuer: usize,
     /// The rules that it was verified under.
     pub(super) stamp: u64,
-    pub(super) knows: Knows,
+    pub(super) verified: Verified,
+    /// The keys that its signature was verified with; None when its issuer vouched for it.
+    pub(super) generation: Option<u64>,
+    /// When that was.
+    pub(super) since: Timestamp,
+    /// Until when it is believed; never past its end.
+    pub(super) until: Timestamp,
+    /// Length of the token, in bytes.
+    pub(super) length: usize,
 }
 
-pub(super) enum Knows {
-    /// Its signature was verified with keys of this generation.
-    Signed(Verified, u64),
-    /// Its issuer vouched for it, to be asked again at this time.
-    Introspected(Verified, Timestamp),
-    /// Its issuer said no, to be asked again at this time.
-    Refused(TokenProblem, Timestamp),
-}
-
-impl Knows {
-    fn until(&self) -> Timestamp {
-        match self {
-            Self::Signed(verified, _) => verified.principal().expires,
-            Self::Introspected(verified, until) => verified.principal().expires.min(*until),
-            Self::Refused(_, until) => *until,
-        }
+impl Memory {
+    /// True while it may be believed. A clock that is turned back makes nothing live longer: the issuer is asked anew.
+    fn lives(&self, now: Timestamp) -> bool {
+        lives(self.since, self.until, now)
     }
+
+    fn weight(&self) -> usize {
+        BASE + PER_BYTE * self.length
+    }
+}
+
+/// A token that its issuer does not vouch for.
+struct Refused {
+    problem: TokenProblem,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Prefix>>;
+
+#[derive(Default)]
+struct Shard {
+    known: Map<TokenDigest, Arc<Memory>>,
+    weight: usize,
+    /// By token and issuer asked.
+    refused: Map<(TokenDigest, u64), Refused>,
+    /// When what had ended was last taken out.
+    swept: Timestamp,
 }
 
 /// See the module. Outlives a reload.
 pub struct KnownTokens {
-    shards: Vec<Mutex<HashMap<TokenDigest, Arc<Memory>, BuildHasherDefault<Prefix>>>>,
+    shards: Vec<Mutex<Shard>>,
     per_shard: usize,
     hasher: RandomState,
 }
 
 impl KnownTokens {
-    /// Remembers at most about `entries` tokens.
+    /// Remembers at most about `entries` tokens; fewer when they are long.
     pub fn new(entries: usize) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Arc::new(Self { shards, per_shard: entries.div_ceil(SHARDS).max(1), hasher: RandomState::new() })
     }
 
-    /// Number of tokens remembered.
+    /// Number of tokens remembered as good.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).known.len()).sum()
     }
 
     /// True when none is.
@@ -67,33 +96,93 @@ impl KnownTokens {
     }
 
     pub(super) fn recall(&self, digest: &TokenDigest, now: Timestamp) -> Option<Arc<Memory>> {
-        let shard = self.shard(digest)?.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.get(digest).filter(|memory| now < memory.knows.until()).cloned()
+        self.shard(digest)?.known.get(digest).filter(|memory| memory.lives(now)).cloned()
     }
 
-    pub(super) fn remember(&self, digest: TokenDigest, memory: Memory, now: Timestamp) {
-        let Some(shard) = self.shard(&digest) else { return };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() >= self.per_shard && !shard.contains_key(&digest) {
-            shard.retain(|_, memory| now < memory.knows.until());
-            // Still full: any one goes. It costs its caller one verification.
-            if shard.len() >= self.per_shard
-                && let Some(any) = shard.keys().next().copied()
-            {
-                shard.remove(&any);
-            }
+    pub(super) fn remember(&self, memory: Arc<Memory>, now: Timestamp) {
+        let digest = *memory.verified.digest();
+        let Some(mut shard) = self.shard(&digest) else { return };
+        shard.forget(&digest);
+        shard.make_room(self.per_shard, memory.weight(), now);
+        shard.weight += memory.weight();
+        shard.known.insert(digest, memory);
+    }
+
+    /// Why the issuer with this stamp refused the token, if it was asked lately.
+    pub(super) fn recall_refusal(&self, digest: &TokenDigest, stamp: u64, now: Timestamp) -> Option<TokenProblem> {
+        let shard = self.shard(digest)?;
+        let refused = shard.refused.get(&(*digest, stamp))?;
+        lives(refused.since, refused.until, now).then_some(refused.problem)
+    }
+
+    pub(super) fn remember_refusal(
+        &self,
+        digest: TokenDigest,
+        stamp: u64,
+        problem: TokenProblem,
+        now: Timestamp,
+        until: Timestamp,
+    ) {
+        let Some(mut shard) = self.shard(&digest) else { return };
+        if shard.refused.len() >= self.per_shard.div_ceil(4) {
+            shard.sweep(now);
         }
-        shard.insert(digest, Arc::new(memory));
+        if shard.refused.len() >= self.per_shard.div_ceil(4)
+            && let Some(any) = shard.refused.keys().next().copied()
+        {
+            shard.refused.remove(&any);
+        }
+        shard.refused.insert((digest, stamp), Refused { problem, since: now, until });
     }
 
-    fn shard(&self, digest: &TokenDigest) -> Option<&Mutex<HashMap<TokenDigest, Arc<Memory>, BuildHasherDefault<Prefix>>>> {
-        self.shards.get(usize::from(*digest.last()?) % SHARDS)
+    fn shard(&self, digest: &TokenDigest) -> Option<MutexGuard<'_, Shard>> {
+        self.shards.get(usize::from(*digest.last()?) % SHARDS).map(lock)
     }
+}
+
+impl Shard {
+    fn forget(&mut self, digest: &TokenDigest) {
+        if let Some(memory) = self.known.remove(digest) {
+            self.weight = self.weight.saturating_sub(memory.weight());
+        }
+    }
+
+    /// Until one more fits. What has ended goes first, then any one: it costs its caller one verification.
+    fn make_room(&mut self, entries: usize, weight: usize, now: Timestamp) {
+        let full = |shard: &Self| shard.known.len() >= entries || shard.weight + weight > entries * AVERAGE;
+        if full(self) {
+            self.sweep(now);
+        }
+        while full(self)
+            && let Some(any) = self.known.keys().next().copied()
+        {
+            self.forget(&any);
+        }
+    }
+
+    /// At most once a second: a shard full of living ones is not gone through for each new one.
+    fn sweep(&mut self, now: Timestamp) {
+        if now.since(self.swept) < Duration::from_secs(1) && self.swept <= now {
+            return;
+        }
+        self.swept = now;
+        self.known.retain(|_, memory| memory.lives(now));
+        self.weight = self.known.values().map(|memory| memory.weight()).sum();
+        self.refused.retain(|_, refused| lives(refused.since, refused.until, now));
+    }
+}
+
+fn lives(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    now < until && since <= now.plus(DISORDER)
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A digest is evenly spread already: its first bytes are its hash.
 #[derive(Default)]
-pub(super) struct Prefix(u64);
+struct Prefix(u64);
 
 impl Hasher for Prefix {
     fn finish(&self) -> u64 {

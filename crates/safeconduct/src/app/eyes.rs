@@ -130,7 +130,7 @@ impl Show for Shown {
             .verifier
             .status()
             .into_iter()
-            .filter(|(_, status)| status.keys == 0)
+            .filter(|(_, status)| status.keys == 0 && !status.introspection)
             .map(|(name, status)| {
                 format!("issuer {name}: no keys{}", status.error.map_or_else(String::new, |why| format!(" ({why})")))
             })

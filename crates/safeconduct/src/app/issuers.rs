@@ -41,10 +41,10 @@ impl Issuers {
             let keys = kept
                 .unwrap_or_else(|| IssuerKeys::start(&issuer.issuer, source, wire.clone(), self.clock.clone()));
             now.insert(issuer.issuer.clone(), keys.clone());
-            issuers.push(Issuer { rules: rules(issuer), keys, introspection: introspection(issuer, clients)? });
+            issuers.push(Issuer { rules: rules(issuer), keys, introspection: introspection(issuer, clients, wire)? });
         }
         *before = now;
-        Ok(Arc::new(Verifier::new(issuers, wire.clone(), self.known.clone())))
+        Ok(Arc::new(Verifier::new(issuers, self.known.clone())))
     }
 }
 
@@ -85,13 +85,13 @@ fn source(plan: &IssuerPlan) -> Result<KeySource, Failed> {
     })
 }
 
-fn introspection(plan: &IssuerPlan, clients: &Clients) -> Result<Option<Introspection>, Failed> {
+fn introspection(plan: &IssuerPlan, clients: &Clients, wire: &Wire) -> Result<Option<Introspection>, Failed> {
     let Some(introspection) = &plan.introspection else { return Ok(None) };
     let failed = |error: &dyn std::fmt::Display| Failed::of(&introspection.endpoint, error.to_string());
     let endpoint =
         Endpoint::parse(&introspection.endpoint, plan.allow_http).map_err(|error| failed(&error))?;
     let client = clients.get(&introspection.client).cloned().ok_or_else(|| failed(&"no such client"))?;
-    Ok(Some(Introspection { endpoint, client, cache: introspection.cache }))
+    Ok(Some(Introspection::new(endpoint, client, introspection.cache, wire.clone())))
 }
 
 fn preset(plan: plan::Preset) -> caller::Preset {
