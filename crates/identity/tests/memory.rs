@@ -1,5 +1,8 @@
 //! What ten thousand kept credentials cost. A program of its own: nothing else is allocated meanwhile.
 
+// The functions that tests share are tests too.
+#![allow(clippy::unwrap_used)]
+
 #[cfg(test)]
 mod support;
 

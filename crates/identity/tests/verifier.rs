@@ -1,5 +1,8 @@
 //! Who: tokens of several issuers, verified once and remembered for as long as nothing changed.
 
+// The functions that tests share are tests too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 mod issuer_world;
 
 use futures_util::future::join_all;

@@ -1,5 +1,8 @@
 //! The client to issuers and token endpoints against a loopback server that misbehaves.
 
+// The functions that tests share are tests too.
+#![allow(clippy::unwrap_used)]
+
 mod loopback;
 
 use std::time::Duration;

@@ -22,20 +22,20 @@ use safeconduct_core::server::{Catalogue, Delivery, Server};
 use safeconduct_core::time::Timestamp;
 use serde_json::{Value, json};
 
-pub const ISSUER: &str = "https://idp.example/oauth2/default";
-pub const RESOURCE: &str = "https://mcp.example.com/orders/mcp";
-pub const NOW: u64 = 1_760_000_000;
+pub(crate) const ISSUER: &str = "https://idp.example/oauth2/default";
+pub(crate) const RESOURCE: &str = "https://mcp.example.com/orders/mcp";
+pub(crate) const NOW: u64 = 1_760_000_000;
 
 /// A signing key and its public half as a JWK.
-pub struct Signer {
-    pub kid: &'static str,
-    pub alg: Alg,
-    pub key: EncodingKey,
-    pub jwk: Value,
+pub(crate) struct Signer {
+    pub(crate) kid: &'static str,
+    pub(crate) alg: Alg,
+    pub(crate) key: EncodingKey,
+    pub(crate) jwk: Value,
 }
 
 /// One key of each kind, made once.
-pub fn signers() -> &'static [Signer; 4] {
+pub(crate) fn signers() -> &'static [Signer; 4] {
     static SIGNERS: OnceLock<[Signer; 4]> = OnceLock::new();
     SIGNERS.get_or_init(|| {
         let random = SystemRandom::new();
@@ -51,7 +51,7 @@ pub fn signers() -> &'static [Signer; 4] {
     })
 }
 
-pub fn rsa(kid: &'static str, size: KeySize) -> Signer {
+pub(crate) fn rsa(kid: &'static str, size: KeySize) -> Signer {
     let pair = RsaKeyPair::generate(size).unwrap();
     let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
     // jsonwebtoken wants the RSAPrivateKey that stands at the end of the PKCS#8 wrapping.
@@ -68,25 +68,25 @@ fn signer(kid: &'static str, alg: Alg, key: EncodingKey) -> Signer {
     Signer { kid, alg, key, jwk }
 }
 
-pub fn rsa_signer() -> &'static Signer {
+pub(crate) fn rsa_signer() -> &'static Signer {
     &signers()[0]
 }
 
-pub fn jwks(keys: &[Value]) -> Vec<u8> {
+pub(crate) fn jwks(keys: &[Value]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-pub fn key_set() -> KeySet {
+pub(crate) fn key_set() -> KeySet {
     let all: Vec<Value> = signers().iter().map(|signer| signer.jwk.clone()).collect();
     KeySet::from_jwks(&jwks(&all)).unwrap()
 }
 
-pub fn rules() -> IssuerRules {
+pub(crate) fn rules() -> IssuerRules {
     IssuerRules::new("corp", ISSUER, Preset::Oidc)
 }
 
 /// Claims of a good token.
-pub fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "alice@example.com", "aud": RESOURCE, "exp": NOW + 300, "iat": NOW - 10,
         "client_id": "claude-code", "scope": "mcp:tools:list mcp:tools:call", "groups": ["support"],
@@ -94,7 +94,7 @@ pub fn claims() -> Value {
 }
 
 /// Good claims with one changed, or taken away where the value is null.
-pub fn with(name: &str, value: Value) -> Value {
+pub(crate) fn with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove(name);
     if !value.is_null() {
@@ -103,7 +103,7 @@ pub fn with(name: &str, value: Value) -> Value {
     claims
 }
 
-pub fn header(signer: &Signer) -> Value {
+pub(crate) fn header(signer: &Signer) -> Value {
     let alg = match signer.alg {
         Alg::RS256 => "RS256",
         Alg::ES256 => "ES256",
@@ -114,7 +114,7 @@ pub fn header(signer: &Signer) -> Value {
 }
 
 /// The good header with one member changed, or taken away where the value is null.
-pub fn header_with(name: &str, value: Value) -> Value {
+pub(crate) fn header_with(name: &str, value: Value) -> Value {
     let mut header = header(rsa_signer());
     header.as_object_mut().unwrap().remove(name);
     if !value.is_null() {
@@ -124,17 +124,17 @@ pub fn header_with(name: &str, value: Value) -> Value {
 }
 
 /// Signs exactly these bytes.
-pub fn sign_raw(signer: &Signer, alg: Alg, header: &[u8], claims: &[u8]) -> String {
+pub(crate) fn sign_raw(signer: &Signer, alg: Alg, header: &[u8], claims: &[u8]) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, alg).unwrap();
     format!("{message}.{signature}")
 }
 
-pub fn mint(claims: &Value) -> String {
+pub(crate) fn mint(claims: &Value) -> String {
     mint_with(&header(rsa_signer()), claims)
 }
 
-pub fn mint_with(header: &Value, claims: &Value) -> String {
+pub(crate) fn mint_with(header: &Value, claims: &Value) -> String {
     let signer = rsa_signer();
     sign_raw(signer, signer.alg, header.to_string().as_bytes(), claims.to_string().as_bytes())
 }
@@ -149,7 +149,12 @@ impl Sink for Quiet {
 }
 
 /// A request for the server whose resource identifier is `resource`, with this token.
-pub fn arrive_at(resource: &str, token: &str) -> Arrived {
+pub(crate) fn arrive_at(resource: &str, token: &str) -> Arrived {
+    arrive_with(resource, token, &[])
+}
+
+/// The same, with further headers.
+pub(crate) fn arrive_with(resource: &str, token: &str, further: &[(&'static str, &'static str)]) -> Arrived {
     let server = Server {
         name: "orders".into(),
         resource: resource.into(),
@@ -163,6 +168,9 @@ pub fn arrive_at(resource: &str, token: &str) -> Arrived {
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+    for (name, value) in further {
+        headers.append(*name, HeaderValue::from_static(value));
+    }
     let trail = Trail::open(Arc::new(Quiet), [b'0'; 26]);
     match Arrived::from_head(Arc::new(server), Verb::Post, headers, None, trail) {
         Ok(arrived) => arrived,
@@ -170,23 +178,23 @@ pub fn arrive_at(resource: &str, token: &str) -> Arrived {
     }
 }
 
-pub fn arrive(token: &str) -> Arrived {
+pub(crate) fn arrive(token: &str) -> Arrived {
     arrive_at(RESOURCE, token)
 }
 
-pub fn verify_under(rules: &IssuerRules, keys: &KeySet, token: &str) -> Result<Verified, TokenProblem> {
+pub(crate) fn verify_under(rules: &IssuerRules, keys: &KeySet, token: &str) -> Result<Verified, TokenProblem> {
     verify_jwt(arrive(token).bearer(), rules, keys, Timestamp::from_secs(NOW))
 }
 
-pub fn verify(token: &str) -> Result<Verified, TokenProblem> {
+pub(crate) fn verify(token: &str) -> Result<Verified, TokenProblem> {
     verify_under(&rules(), &key_set(), token)
 }
 
 /// The problem with a token, or none.
-pub fn problem(token: &str) -> Option<TokenProblem> {
+pub(crate) fn problem(token: &str) -> Option<TokenProblem> {
     verify(token).err()
 }
 
-pub fn at(second: u64) -> Timestamp {
+pub(crate) fn at(second: u64) -> Timestamp {
     Timestamp::from_secs(NOW).plus(Duration::from_secs(second))
 }

@@ -235,9 +235,11 @@ pub struct Scripted {
     script: Arc<Script>,
 }
 
+type Answer = Box<dyn Fn(&str, &Seen) -> Reply + Send + Sync>;
+
 struct Script {
     base: String,
-    answer: Mutex<Box<dyn Fn(&str, &Seen) -> Reply + Send + Sync>>,
+    answer: Mutex<Answer>,
     gate: Semaphore,
 }
 
