@@ -246,7 +246,7 @@ async fn a_key_published_during_a_fetch_is_found_by_the_next_one() {
 
 /// Row: R12, A13
 #[tokio::test]
-async fn the_same_document_keeps_its_number_and_no_store_and_a_short_max_age_mean_a_minute() {
+async fn the_same_keys_keep_their_number_and_no_store_and_a_short_max_age_mean_a_minute() {
     let jwks = jwks();
     let server =
         Scripted::start(move |_, _| document(&jwks).header("cache-control", "no-store, Max-Age=1")).await;
@@ -335,3 +335,27 @@ async fn keys_in_a_file_are_read_again_when_a_token_names_another_one() {
     assert!(missing.first().await.err().unwrap().to_string().contains("safeconduct-jwks"));
 }
 
+
+/// Row: A13
+#[test]
+fn callers_are_not_left_waiting_when_the_runtime_that_fetches_ends() {
+    let background = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (idp, keys) = background.block_on(async {
+        let time = Time::new();
+        let idp = provider(&time).await;
+        idp.faults().always(Fault::Hang);
+        let keys = IssuerKeys::start(idp.issuer(), at_its_keys(&idp), wire(), time);
+        assert!(idp.log().reaches(1).await);
+        (idp, keys)
+    });
+    let waiting = std::thread::spawn({
+        let keys = keys.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(keys.first()).is_err()
+        }
+    });
+    background.shutdown_background();
+    assert!(waiting.join().unwrap());
+    drop(idp);
+}

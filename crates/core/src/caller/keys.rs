@@ -1,5 +1,6 @@
 //! An issuer's keys: a JWK set read with care (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 
+use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
@@ -57,6 +58,8 @@ pub enum BadKeySet {
 #[derive(Clone)]
 struct Key {
     kid: Option<Box<str>>,
+    /// SHA-256 over what makes it this key.
+    identity: [u8; 32],
     uses: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
@@ -80,6 +83,14 @@ impl KeySet {
             set.take(jwk);
         }
         Ok(set)
+    }
+
+    /// SHA-256 over the usable keys: the same for the same keys in another order, or with others beside them that
+    /// cannot be used. Issuers of several machines do not always write one document.
+    pub fn identity(&self) -> [u8; 32] {
+        let mut each: Vec<&[u8]> = self.keys.iter().map(|key| &key.identity[..]).collect();
+        each.sort_unstable();
+        hashed(each.into_iter())
     }
 
     /// Number of usable keys.
@@ -132,7 +143,7 @@ impl KeySet {
             Ok(uses) if self.has(kid.as_deref(), &uses) => {
                 self.skipped.push(Skipped { kid, why: "another key has the same kid and algorithm" });
             }
-            Ok(uses) => self.keys.push(Key { kid, uses }),
+            Ok(uses) => self.keys.push(Key { kid, identity: identity(jwk), uses }),
             Err(why) => self.skipped.push(Skipped { kid, why }),
         }
     }
@@ -147,6 +158,23 @@ impl Key {
     fn for_algorithm(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
         self.uses.iter().find(|(has, _)| *has == algorithm).map(|(_, key)| key)
     }
+}
+
+/// The members that a key is read from (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+fn identity(jwk: &Value) -> [u8; 32] {
+    let members = ["kid", "alg", "kty", "crv", "n", "e", "x", "y"];
+    hashed(members.iter().map(|name| jwk.get(name).and_then(Value::as_str).unwrap_or_default().as_bytes()))
+}
+
+fn hashed<'a>(fields: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hash = Context::new(&SHA256);
+    for field in fields {
+        hash.update(&(field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(hash.finish().as_ref());
+    out
 }
 
 type Read = Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str>;

@@ -174,3 +174,21 @@ fn a_kid_is_data_and_may_be_missing_only_where_one_key_fits() {
         assert!(matches!(refused, Some(TokenProblem::Header(_))));
     }
 }
+
+/// Row: R12
+#[test]
+fn the_same_keys_in_another_document_are_the_same_keys() {
+    let all: Vec<Value> = signers().iter().map(|signer| signer.jwk.clone()).collect();
+    let identity = |keys: &[Value]| KeySet::from_jwks(&jwks(keys)).unwrap().identity();
+    let mut turned = all.clone();
+    turned.reverse();
+    turned.insert(1, json!({ "kty": "oct", "k": "AAAA" }));
+    turned[0]["x5t"] = "another".into();
+    assert_eq!(identity(&turned), identity(&all));
+    assert_ne!(identity(&all[..3]), identity(&all), "one less");
+    for (name, value) in [("kid", json!("other")), ("alg", json!("PS256")), ("n", all[0]["n"].as_str().unwrap().replacen('A', "B", 1).into())] {
+        let mut changed = all.clone();
+        changed[0][name] = value;
+        assert_ne!(identity(&changed), identity(&all), "{name}");
+    }
+}

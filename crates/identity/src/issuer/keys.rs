@@ -24,7 +24,7 @@ pub struct Keys {
     pub set: KeySet,
     /// Another number for each set that differs from the one before; unique in this process.
     pub generation: u64,
-    document: [u8; 32],
+    identity: [u8; 32],
     fetched: Duration,
     usable_until: Duration,
 }
@@ -191,14 +191,15 @@ impl IssuerKeys {
         let mut state = self.state();
         state.fetching = false;
         match found {
-            Ok(Fetched { keys, document, fresh }) => {
+            Ok(Fetched { keys, fresh }) => {
+                let identity = keys.identity();
                 let fresh = state.pace.succeeded(fresh, now);
                 state.error = None;
-                let same = self.current.load_full().filter(|before| before.document == document);
+                let same = self.current.load_full().filter(|before| before.identity == identity);
                 let generation =
                     same.map_or_else(|| GENERATION.fetch_add(1, Ordering::Relaxed), |before| before.generation);
                 let usable_until = now.saturating_add(fresh).saturating_add(GRACE);
-                let keys = Keys { set: keys, generation, document, fetched: now, usable_until };
+                let keys = Keys { set: keys, generation, identity, fetched: now, usable_until };
                 self.current.store(Some(Arc::new(keys)));
             }
             Err(error) => {

@@ -49,8 +49,6 @@ fn one_line(text: &str) -> String {
 /// Keys, and for how long the issuer says that they are good.
 pub(super) struct Fetched {
     pub(super) keys: KeySet,
-    /// SHA-256 of the document: the same document is the same keys.
-    pub(super) document: [u8; 32],
     pub(super) fresh: Option<Duration>,
 }
 
@@ -68,7 +66,7 @@ pub(super) async fn fetch(source: &KeySource, issuer: &str, wire: &Wire) -> Resu
     if !answer.status.is_success() {
         return Err(Unavailable::new(&place, format_args!("HTTP {}", answer.status.as_u16())));
     }
-    Ok(Fetched { keys: usable(&place, &answer.body)?, document: digest(&answer.body), fresh: max_age(&answer) })
+    Ok(Fetched { keys: usable(&place, &answer.body)?, fresh: max_age(&answer) })
 }
 
 async fn read_file(path: &std::path::Path) -> Result<Fetched, Unavailable> {
@@ -78,12 +76,7 @@ async fn read_file(path: &std::path::Path) -> Result<Fetched, Unavailable> {
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut document))
         .map_err(|error| Unavailable::new(&place, error))?;
-    Ok(Fetched { keys: usable(&place, &document)?, document: digest(&document), fresh: None })
-}
-
-fn digest(document: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, document);
-    digest.as_ref().try_into().unwrap_or_default()
+    Ok(Fetched { keys: usable(&place, &document)?, fresh: None })
 }
 
 fn usable(place: &str, document: &[u8]) -> Result<KeySet, Unavailable> {
