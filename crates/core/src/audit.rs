@@ -138,8 +138,10 @@ impl Record {
     /// The ids of the trace, of the call's span and of the backend's: the trace that the caller named, or one made of
     /// the request id, which is unique and partly random.
     pub fn span_ids(&self) -> (u128, u64, u64) {
-        let own = self.id.iter().fold(0u128, |sum, digit| sum.wrapping_mul(37).wrapping_add(u128::from(*digit)));
-        let trace = self.trace.as_deref().and_then(|trace| u128::from_str_radix(trace, 16).ok()).unwrap_or(own);
+        let own =
+            self.id.iter().fold(0u128, |sum, digit| sum.wrapping_mul(37).wrapping_add(u128::from(*digit)));
+        let trace =
+            self.trace.as_deref().and_then(|trace| u128::from_str_radix(trace, 16).ok()).unwrap_or(own);
         // The two halves of a Fibonacci hash: unlike, and zero for no id in practice; zero is no span id.
         let call = (own.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 64) as u64 | 1;
         (trace, call, call.rotate_left(32) ^ 0x5851_F42D_4C95_7F2D)

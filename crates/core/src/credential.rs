@@ -67,7 +67,8 @@ impl Credential {
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (&self.header, &other.header) {
             (Some((name, value)), Some((other_name, other_value))) => {
-                name == other_name && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
+                name == other_name
+                    && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
             }
             (None, None) => true,
             _ => false,

@@ -14,4 +14,3 @@ pub mod refusal;
 pub mod secret;
 pub mod server;
 pub mod time;
-

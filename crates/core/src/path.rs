@@ -188,9 +188,7 @@ impl Authenticated {
                 trail.note(|record| note_call(record, &call, &head));
                 Ok(Admitted { server, head, call, principal, subject, source_ip, trail })
             }
-            Err(refused) => {
-                Err(refuse(refused.reason, refused.id, refused.era == Some(Era::Modern), trail))
-            }
+            Err(refused) => Err(refuse(refused.reason, refused.id, refused.era == Some(Era::Modern), trail)),
         }
     }
 
@@ -284,7 +282,8 @@ impl Policy {
 
     fn reason(&self, admitted: &Admitted, decision: Decision, now: Timestamp) -> Option<Reason> {
         let hidden = || {
-            let by_name = matches!(admitted.call.target, Target::Tool(_) | Target::Prompt(_) | Target::Resource(_));
+            let by_name =
+                matches!(admitted.call.target, Target::Tool(_) | Target::Prompt(_) | Target::Resource(_));
             by_name && !self.may_see(&admitted.query(now, &admitted.call.target))
         };
         match decision.effect {
@@ -464,7 +463,8 @@ impl Release {
     /// What they may see: lists filtered by the same decision, sessions sealed, foreign headers ended.
     pub fn release<B: http_body::Body<Data = Bytes>>(&self, reply: Reply<B>, now: Timestamp) -> Released<B> {
         let Reply { outbound, head, body } = reply;
-        let Admitted { server, head: asked, call, principal, source_ip, trail, .. } = outbound.authorized.admitted;
+        let Admitted { server, head: asked, call, principal, source_ip, trail, .. } =
+            outbound.authorized.admitted;
         let (caller, era) = (principal.clone(), call.era);
         let listens = call.method.name() == "subscriptions/listen";
         let sight = crate::mcp::filter::Sight {
@@ -512,7 +512,11 @@ fn note_call(record: &mut crate::audit::Record, call: &Call, head: &Head) {
         // The revision, where the caller names it: `initialize` and some clients do not.
         Era::Legacy => {
             let named = head.protocol_version.as_ref().map(HeaderValue::as_bytes);
-            door::LEGACY_VERSIONS.iter().find(|version| Some(version.as_bytes()) == named).copied().unwrap_or("legacy")
+            door::LEGACY_VERSIONS
+                .iter()
+                .find(|version| Some(version.as_bytes()) == named)
+                .copied()
+                .unwrap_or("legacy")
         }
         Era::Modern => "2026-07-28",
     });
@@ -532,7 +536,8 @@ fn audience_fits(token: &[Box<str>], resource: &str, accepted: &[Box<str>]) -> b
 fn missing_scopes(admitted: &Admitted) -> Option<Vec<String>> {
     let needed = admitted.server.scopes.get(admitted.call.method.name())?;
     let held = &admitted.principal.scopes;
-    (!needed.iter().all(|scope| held.contains(scope))).then(|| needed.iter().map(ToString::to_string).collect())
+    (!needed.iter().all(|scope| held.contains(scope)))
+        .then(|| needed.iter().map(ToString::to_string).collect())
 }
 
 const MAX_TOKEN: usize = 16 * 1024;

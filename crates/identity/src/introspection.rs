@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use safeconduct_core::caller::{Bearer, IssuerRules, TokenDigest, TokenProblem, Verified, verify_introspection};
+use safeconduct_core::caller::{
+    Bearer, IssuerRules, TokenDigest, TokenProblem, Verified, verify_introspection,
+};
 use safeconduct_core::credential::Form;
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::secret::Secret;

@@ -1,11 +1,11 @@
 //! Speaks to issuers and token endpoints: keys, introspection, exchange, and the shared credential cache.
 
-mod breaker;
-mod gate;
 pub mod acquire;
+mod breaker;
 pub mod cache;
 pub mod client_auth;
 pub mod clock;
+mod gate;
 pub mod introspection;
 pub mod issuer;
 pub mod provider;

@@ -28,10 +28,7 @@ pub struct SecretSource(Source);
 
 enum Source {
     Given(Arc<Secret>),
-    File {
-        path: PathBuf,
-        last: Mutex<Arc<Secret>>,
-    },
+    File { path: PathBuf, last: Mutex<Arc<Secret>> },
 }
 
 impl SecretSource {
@@ -82,21 +79,14 @@ impl SecretSource {
 
 fn read(path: &PathBuf) -> Result<Secret, SecretError> {
     let name = || path.display().to_string();
-    let mut bytes = std::fs::read(path).map_err(|source| SecretError::Unreadable {
-        path: name(),
-        source,
-    })?;
+    let mut bytes = std::fs::read(path).map_err(|source| SecretError::Unreadable { path: name(), source })?;
     if bytes.ends_with(b"\n") {
         bytes.pop();
         if bytes.ends_with(b"\r") {
             bytes.pop();
         }
     }
-    if bytes.is_empty() {
-        Err(SecretError::Empty(name()))
-    } else {
-        Ok(Secret::new(bytes))
-    }
+    if bytes.is_empty() { Err(SecretError::Empty(name())) } else { Ok(Secret::new(bytes)) }
 }
 
 #[cfg(test)]
@@ -104,8 +94,7 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("safeconduct-secret-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("safeconduct-secret-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         folder.join("secret")
     }
@@ -127,13 +116,7 @@ mod tests {
     fn an_empty_secret_is_refused_at_load() {
         let path = scratch("empty");
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(
-            SecretSource::file(&path),
-            Err(SecretError::Empty(_))
-        ));
-        assert!(matches!(
-            SecretSource::given(Secret::new(Vec::new())),
-            Err(SecretError::Empty(_))
-        ));
+        assert!(matches!(SecretSource::file(&path), Err(SecretError::Empty(_))));
+        assert!(matches!(SecretSource::given(Secret::new(Vec::new())), Err(SecretError::Empty(_))));
     }
 }

@@ -6,7 +6,8 @@ mod known;
 use std::sync::Arc;
 
 use safeconduct_core::caller::{
-    Bearer, IssuerRules, Principal, TokenDigest, TokenProblem, Verified, examine, looks_signed, peek_issuer, verify_jwt,
+    Bearer, IssuerRules, Principal, TokenDigest, TokenProblem, Verified, examine, looks_signed, peek_issuer,
+    verify_jwt,
 };
 use safeconduct_core::path::{Arrived, Authenticated, Moved};
 use safeconduct_core::refusal::Reason;
@@ -105,7 +106,8 @@ impl Verifier {
 
     /// The rules of a remembered token's issuer, if rules and keys are what they were.
     fn still_stands(&self, memory: &Memory) -> Option<&IssuerRules> {
-        let configured = self.issuers.get(memory.issuer).filter(|configured| configured.stamp == memory.stamp)?;
+        let configured =
+            self.issuers.get(memory.issuer).filter(|configured| configured.stamp == memory.stamp)?;
         let keys = &configured.issuer.keys;
         let stands = memory.generation.is_none_or(|generation| keys.generation() == Some(generation));
         stands.then_some(&configured.issuer.rules)
@@ -160,7 +162,9 @@ impl Verifier {
             "not a signed JWT, and no issuer of this server is configured with introspection".into(),
         );
         for configured in &self.issuers {
-            let Issuer { rules, introspection: Some(introspection), .. } = &configured.issuer else { continue };
+            let Issuer { rules, introspection: Some(introspection), .. } = &configured.issuer else {
+                continue;
+            };
             if !token.server.issuers.contains(&rules.alias) {
                 continue;
             }

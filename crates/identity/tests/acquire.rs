@@ -1,4 +1,13 @@
 //! The move `acquire`, with real exchanges on loopback: sharing, refreshing, refusing, renewing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 #[cfg(test)]
 mod support;

@@ -1,4 +1,13 @@
 //! The step `exchange` against a token endpoint on loopback: what is asked, and what of the answers is believed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 #[cfg(test)]
 mod support;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use http::StatusCode;
 use issuer_world::{
-    AUDIENCE, NOW, Scripted, Time, World, at_its_keys, basic, caller_at, introspection, is_refused, is_unknown,
-    json as document, provider, questions, rules, seconds, wire,
+    AUDIENCE, NOW, Scripted, Time, World, at_its_keys, basic, caller_at, introspection, is_refused,
+    is_unknown, json as document, provider, questions, rules, seconds, wire,
 };
 use safeconduct_core::refusal::Reason;
 use safeconduct_identity::introspection::{Introspection, LONGEST};
@@ -164,7 +164,8 @@ async fn of_several_issuers_those_of_the_server_are_asked_in_order_until_one_kno
         keys: IssuerKeys::start(idp.issuer(), at_its_keys(idp), wire.clone(), time.clone()),
         introspection: Some(introspection(idp, seconds(30), &wire)),
     };
-    let verifier = Verifier::new(vec![issuer("first", &first), issuer("second", &second)], KnownTokens::new(64));
+    let verifier =
+        Verifier::new(vec![issuer("first", &first), issuer("second", &second)], KnownTokens::new(64));
     let caller = async |token: &str, at: &[&str]| caller_at(&verifier, at, token, time.now()).await;
     let opaque = |idp: &Idp, user: &str| idp.mint_opaque(&Mint::user(user).audience(AUDIENCE));
     let both = ["second", "first"];
@@ -189,7 +190,8 @@ async fn of_several_issuers_those_of_the_server_are_asked_in_order_until_one_kno
 async fn a_signed_token_is_asked_about_only_where_its_own_issuer_shows_no_keys() {
     let world = World::asking(Some(seconds(30))).await;
     assert!(world.caller(&world.token("alice")).await.is_ok());
-    let nobodys = world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("iss", "https://other.example"));
+    let nobodys =
+        world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("iss", "https://other.example"));
     assert!(is_refused(&world.caller(&nobodys).await));
     assert_eq!(questions(&world.idp), 0);
 

@@ -62,7 +62,10 @@ async fn keys_are_found_by_openid_discovery_and_by_oauth_metadata() {
     idp.faults().at("/.well-known/openid-configuration", 1, gone);
     assert_eq!(keys().first().await.ok().map(|keys| keys.set.len()), Some(2));
     let asked: Vec<String> = idp.log().all().iter().map(|seen| seen.path().to_owned()).collect();
-    assert_eq!(asked, ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks"]);
+    assert_eq!(
+        asked,
+        ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks"]
+    );
 }
 
 /// Row: R5, R13
@@ -77,7 +80,8 @@ async fn metadata_of_another_issuer_are_not_believed() {
         });
         assert!(refused.await.unwrap_err().contains("is of another issuer"), "{other}");
     }
-    let slash = discovered_with(DISCOVERY, "/", |base| json!({ "issuer": base, "jwks_uri": format!("{base}/keys") }));
+    let slash =
+        discovered_with(DISCOVERY, "/", |base| json!({ "issuer": base, "jwks_uri": format!("{base}/keys") }));
     assert!(slash.await.unwrap_err().contains("is of another issuer"));
 }
 
@@ -93,10 +97,12 @@ async fn keys_are_not_fetched_from_another_host_or_a_place_that_cannot_be_truste
     assert!(discovered(|base| json!({ "issuer": base })).await.unwrap_err().contains("has no jwks_uri"));
     let allowed = KeySource::Discovery { allow_http: false, key_hosts: &["localhost"] };
     let port = |base: &str| base.rsplit(':').next().unwrap().to_owned();
-    let elsewhere = move |base: &str| {
-        json!({ "issuer": base, "jwks_uri": format!("http://localhost:{}/keys", port(base)) })
-    };
-    assert_eq!(discovered_with(allowed, "", elsewhere).await, Ok(1), "a host that is known to be the issuer's");
+    let elsewhere = move |base: &str| json!({ "issuer": base, "jwks_uri": format!("http://localhost:{}/keys", port(base)) });
+    assert_eq!(
+        discovered_with(allowed, "", elsewhere).await,
+        Ok(1),
+        "a host that is known to be the issuer's"
+    );
     assert!(discovered(elsewhere).await.unwrap_err().contains("another host"));
 }
 
@@ -331,15 +337,16 @@ async fn keys_in_a_file_are_read_again_when_a_token_names_another_one() {
     let newer = keys.newer(first, Some(new.kid())).await.unwrap();
     assert!(newer.set.knows(new.kid()));
     std::fs::remove_file(&place).unwrap();
-    let missing = IssuerKeys::start("https://idp.example", KeySource::File(place.clone()), wire(), Time::new());
+    let missing =
+        IssuerKeys::start("https://idp.example", KeySource::File(place.clone()), wire(), Time::new());
     assert!(missing.first().await.err().unwrap().to_string().contains("safeconduct-jwks"));
 }
-
 
 /// Row: A13
 #[test]
 fn callers_are_not_left_waiting_when_the_runtime_that_fetches_ends() {
-    let background = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let background =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (idp, keys) = background.block_on(async {
         let time = Time::new();
         let idp = provider(&time).await;

@@ -1,4 +1,13 @@
 //! What every provider must do, whatever it asks and of whom: the table grows by one row with each provider.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 #[cfg(test)]
 mod support;

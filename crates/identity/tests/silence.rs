@@ -1,5 +1,14 @@
 //! Nothing that is logged, refused, recorded or counted holds a token or a secret. A program of its own,
 //! because it listens to everything that is logged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 #[cfg(test)]
 mod support;

@@ -1,4 +1,13 @@
 //! Strings of a step that depend on the caller.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 #[cfg(test)]
 mod support;

@@ -7,8 +7,8 @@ mod issuer_world;
 
 use futures_util::future::join_all;
 use issuer_world::{
-    AUDIENCE, Scripted, Time, World, at_its_keys, caller_at, fetches, is_refused, is_unknown, json as document,
-    provider, rules, seconds, until, wire,
+    AUDIENCE, Scripted, Time, World, at_its_keys, caller_at, fetches, is_refused, is_unknown,
+    json as document, provider, rules, seconds, until, wire,
 };
 use safeconduct_core::caller::{Algorithm as Accepted, Kind};
 use safeconduct_core::refusal::Reason;
@@ -30,14 +30,20 @@ async fn a_token_is_believed_and_a_forged_expired_foreign_or_unsigned_one_is_not
     let forged = attacker.with_kid(&kid).sign("at+jwt", &claims_of(&good));
     let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
     let expired = world.idp.mint("alice", AUDIENCE, "call", seconds(0));
-    let early = world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("nbf", issuer_world::NOW + 120));
-    let nobodys = world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("iss", "https://evil.example"));
+    let early =
+        world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("nbf", issuer_world::NOW + 120));
+    let nobodys =
+        world.idp.issue(&Mint::user("alice").audience(AUDIENCE).claim("iss", "https://evil.example"));
     for bad in [&forged, &unsigned, &expired, &early, &nobodys, "opaque", "eyJ.eyJ.x", "eyJ..", "a.b.c.d.e"] {
         assert!(is_refused(&world.caller(bad).await), "{bad}");
     }
     let elsewhere = world.idp.mint("alice", "another-server", "call", seconds(60));
     assert_eq!(world.caller(&elsewhere).await.err(), Some(Reason::WrongAudience));
-    assert_eq!(world.caller(&elsewhere).await.err(), Some(Reason::WrongAudience), "remembered, and still refused");
+    assert_eq!(
+        world.caller(&elsewhere).await.err(),
+        Some(Reason::WrongAudience),
+        "remembered, and still refused"
+    );
     assert!(world.caller(&good).await.is_ok());
 }
 
@@ -123,7 +129,8 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_others_are_served() {
 /// Row: R11
 #[tokio::test]
 async fn a_token_without_kid_is_believed_where_exactly_one_key_fits_and_follows_its_rotation() {
-    let (first, second) = (SigningKey::generate(Algorithm::Es256).unwrap(), SigningKey::generate(Algorithm::Es256).unwrap());
+    let (first, second) =
+        (SigningKey::generate(Algorithm::Es256).unwrap(), SigningKey::generate(Algorithm::Es256).unwrap());
     let anonymous = |keys: &[&SigningKey]| {
         let bare = |key: &&SigningKey| {
             let mut jwk = key.jwk();
@@ -153,7 +160,10 @@ async fn a_token_without_kid_is_believed_where_exactly_one_key_fits_and_follows_
     server.now_answers(move |_, _| document(&jwks));
     time.skip(seconds(31)).await;
     assert!(is_refused(&caller_at(&verifier, &["corp"], &token(&first, "carol"), time.now()).await));
-    assert!(is_refused(&caller_at(&verifier, &["corp"], &token(&second, "carol"), time.now()).await), "now ambiguous");
+    assert!(
+        is_refused(&caller_at(&verifier, &["corp"], &token(&second, "carol"), time.now()).await),
+        "now ambiguous"
+    );
 }
 
 /// Row: R5, R9, A15
@@ -166,7 +176,8 @@ async fn issuers_vouch_for_their_own_and_the_same_subject_of_two_is_two_callers(
         keys: IssuerKeys::start(idp.issuer(), at_its_keys(idp), wire.clone(), time.clone()),
         introspection: None,
     };
-    let verifier = Verifier::new(vec![issuer("corp", &corp), issuer("partner", &partner)], KnownTokens::new(64));
+    let verifier =
+        Verifier::new(vec![issuer("corp", &corp), issuer("partner", &partner)], KnownTokens::new(64));
     let both = ["corp", "partner"];
     let caller = async |token: &str, at: &[&str]| caller_at(&verifier, at, token, time.now()).await;
     let alice = |idp: &safeconduct_testkit::idp::Idp| idp.mint("alice", AUDIENCE, "call", seconds(600));
@@ -251,7 +262,11 @@ async fn what_is_remembered_is_bounded_by_number_and_by_weight() {
     let world = World::start().await;
     let known = KnownTokens::new(128);
     let verifier = Verifier::new(
-        vec![Issuer { rules: rules("corp", world.idp.issuer()), keys: world.keys.clone(), introspection: None }],
+        vec![Issuer {
+            rules: rules("corp", world.idp.issuer()),
+            keys: world.keys.clone(),
+            introspection: None,
+        }],
         known.clone(),
     );
     for number in 0..500 {

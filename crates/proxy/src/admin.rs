@@ -29,7 +29,11 @@ pub trait Show: Send + Sync + 'static {
 ///
 /// # Errors
 /// Those of binding.
-pub fn serve(address: SocketAddr, shown: Arc<dyn Show>, runtime: &tokio::runtime::Handle) -> io::Result<SocketAddr> {
+pub fn serve(
+    address: SocketAddr,
+    shown: Arc<dyn Show>,
+    runtime: &tokio::runtime::Handle,
+) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

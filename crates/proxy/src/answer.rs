@@ -114,9 +114,11 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             plain(S::BAD_REQUEST, -32602, &format!("invalid params: _meta lacks {field}"))
         }
         Reason::UnsupportedVersion(asked) => unsupported(asked, facts),
-        Reason::UnknownMethod(_) => {
-            plain(if facts.modern { S::NOT_FOUND } else { facts.or(S::BAD_REQUEST) }, -32601, "method not found")
-        }
+        Reason::UnknownMethod(_) => plain(
+            if facts.modern { S::NOT_FOUND } else { facts.or(S::BAD_REQUEST) },
+            -32601,
+            "method not found",
+        ),
         Reason::UnknownSession => bare(S::NOT_FOUND, -31404, "session not found"),
         Reason::UnexpectedResponse => {
             plain(S::BAD_REQUEST, -32600, "invalid request: a response to no open request")
@@ -127,9 +129,11 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
         Reason::NoToken => challenge(None, "authentication required"),
         Reason::InvalidToken(_) => challenge(Some("invalid_token"), "the access token is not valid"),
         Reason::WrongAudience => challenge(Some("invalid_token"), "the access token is for another resource"),
-        Reason::IssuerUnavailable(_) => {
-            unavailable(S::SERVICE_UNAVAILABLE, "the identity provider cannot be reached", Some(Duration::from_secs(5)))
-        }
+        Reason::IssuerUnavailable(_) => unavailable(
+            S::SERVICE_UNAVAILABLE,
+            "the identity provider cannot be reached",
+            Some(Duration::from_secs(5)),
+        ),
         Reason::InsufficientScope(scopes) => step_up(scopes),
         Reason::Denied { hidden, remedy } => denied(*hidden, remedy.clone(), facts),
         Reason::PolicyError { hidden, .. } => denied(*hidden, None, facts),
@@ -138,16 +142,17 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             -32602,
             &format!("invalid params: the argument {name} can be read in two ways"),
         ),
-        Reason::RateLimited(wait) => Answer {
-            retry_after: Some(*wait),
-            ..plain(S::TOO_MANY_REQUESTS, -31429, "too many calls")
-        },
+        Reason::RateLimited(wait) => {
+            Answer { retry_after: Some(*wait), ..plain(S::TOO_MANY_REQUESTS, -31429, "too many calls") }
+        }
         Reason::TooManyStreams => plain(S::TOO_MANY_REQUESTS, -31429, "too many open streams"),
         Reason::SubjectRefused { .. } => {
             challenge(Some("invalid_token"), "the identity provider no longer accepts the access token")
         }
         Reason::ExchangeDenied { .. } | Reason::MissingClaim(_) => Answer {
-            remedy: Some("ask for access to the backend, or have the gateway's credential step checked".into()),
+            remedy: Some(
+                "ask for access to the backend, or have the gateway's credential step checked".into(),
+            ),
             ..plain(facts.or(S::FORBIDDEN), DENIED, "no credential for the backend is granted to you")
         },
         Reason::StepUpRequired { acr_values, max_age, claims } => better_login(acr_values, *max_age, claims),
@@ -165,9 +170,10 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             "the MCP server cannot be reached",
             Some(Duration::from_secs(5)),
         ),
-        Reason::BackendTimeout => {
-            Answer { status: facts.or(S::GATEWAY_TIMEOUT), ..internal(facts, "the MCP server did not answer in time") }
-        }
+        Reason::BackendTimeout => Answer {
+            status: facts.or(S::GATEWAY_TIMEOUT),
+            ..internal(facts, "the MCP server did not answer in time")
+        },
         Reason::BackendRefusedCredential(_) => internal(facts, "the MCP server refuses the credential"),
         Reason::BackendStatus(status) => internal(facts, &format!("the MCP server answered HTTP {status}")),
         Reason::BadBackendAnswer(_) => internal(facts, "the MCP server's answer cannot be used"),
@@ -214,7 +220,8 @@ fn challenge(error: Option<&'static str>, message: &str) -> Answer {
 
 fn step_up(scopes: &[String]) -> Answer {
     let scope = scopes.join(" ");
-    let challenge = Challenge { error: Some("insufficient_scope"), scope: Some(scope.clone()), ..Challenge::default() };
+    let challenge =
+        Challenge { error: Some("insufficient_scope"), scope: Some(scope.clone()), ..Challenge::default() };
     Answer {
         challenge: Some(challenge),
         ..plain(StatusCode::FORBIDDEN, DENIED, &format!("this call needs the scopes {scope}"))
@@ -237,7 +244,10 @@ fn better_login(acr_values: &Option<String>, max_age: Option<u64>, claims: &Opti
     }
     let error = if claims.is_some() { "insufficient_claims" } else { "insufficient_user_authentication" };
     let challenge = Challenge { error: Some(error), scope: None, further };
-    Answer { challenge: Some(challenge), ..plain(StatusCode::UNAUTHORIZED, -31401, "a stronger login is required") }
+    Answer {
+        challenge: Some(challenge),
+        ..plain(StatusCode::UNAUTHORIZED, -31401, "a stronger login is required")
+    }
 }
 
 /// A page must be opened. -32042 is URL elicitation of 2025-11-25; 2026-07-28 forbids that code.
@@ -274,8 +284,12 @@ fn denied(hidden: bool, remedy: Option<String>, facts: &Facts<'_>) -> Answer {
         return Answer { remedy, ..plain(facts.or(StatusCode::FORBIDDEN), DENIED, message) };
     }
     match facts.method {
-        Some("tools/call") => bare(facts.or(StatusCode::FORBIDDEN), -32602, &format!("Unknown tool: {target}")),
-        Some("prompts/get") => bare(facts.or(StatusCode::FORBIDDEN), -32602, &format!("Unknown prompt: {target}")),
+        Some("tools/call") => {
+            bare(facts.or(StatusCode::FORBIDDEN), -32602, &format!("Unknown tool: {target}"))
+        }
+        Some("prompts/get") => {
+            bare(facts.or(StatusCode::FORBIDDEN), -32602, &format!("Unknown prompt: {target}"))
+        }
         // 2026-07-28 moved "resource not found" from -32002 to -32602.
         _ => {
             let code = if facts.modern { -32602 } else { -32002 };
@@ -315,7 +329,14 @@ fn challenge_text(challenge: &Challenge, server: &Server) -> String {
     }
     let _ = write!(text, "resource_metadata=\"{}\"", server.metadata_url);
     // A resource server must not lure clients into refresh tokens (checklist A8).
-    let all = || server.all_scopes().into_iter().filter(|scope| *scope != "offline_access").collect::<Vec<_>>().join(" ");
+    let all = || {
+        server
+            .all_scopes()
+            .into_iter()
+            .filter(|scope| *scope != "offline_access")
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let scope = challenge.scope.clone().unwrap_or_else(all);
     if !scope.is_empty() {
         let _ = write!(text, ", scope=\"{}\"", quotable(&scope));

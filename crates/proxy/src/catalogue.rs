@@ -95,7 +95,8 @@ fn question(era: Era, cursor: Option<&str>) -> Bytes {
         });
         params.insert("_meta".into(), meta);
     }
-    let question = serde_json::json!({"jsonrpc": "2.0", "id": "catalogue", "method": "tools/list", "params": params});
+    let question =
+        serde_json::json!({"jsonrpc": "2.0", "id": "catalogue", "method": "tools/list", "params": params});
     serde_json::to_vec(&question).unwrap_or_default().into()
 }
 

@@ -23,7 +23,11 @@ pub fn document(server: &Server, issuer_urls: &[&str]) -> Bytes {
         resource: &server.resource,
         authorization_servers: issuer_urls.to_vec(),
         // A resource server must not lure clients into refresh tokens (checklist A8).
-        scopes_supported: server.all_scopes().into_iter().filter(|scope| *scope != "offline_access").collect(),
+        scopes_supported: server
+            .all_scopes()
+            .into_iter()
+            .filter(|scope| *scope != "offline_access")
+            .collect(),
         bearer_methods_supported: ["header"],
         resource_name: &server.name,
     };

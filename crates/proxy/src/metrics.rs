@@ -91,10 +91,26 @@ impl Metrics {
         let family = || Family::new_with_constructor(histogram as fn() -> Histogram);
         let (durations, decisions, backends) = (family(), family(), family());
         registry.register("requests", "Requests by how they ended", requests.clone());
-        registry.register("credentials", "Credentials of answered calls by where they came from", sources.clone());
-        registry.register("request_duration_seconds", "From the head to the end of the answer", durations.clone());
-        registry.register("decision_duration_seconds", "Policy decisions that were not remembered", decisions.clone());
-        registry.register("backend_duration_seconds", "From asking the MCP server to the head of its answer", backends.clone());
+        registry.register(
+            "credentials",
+            "Credentials of answered calls by where they came from",
+            sources.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "From the head to the end of the answer",
+            durations.clone(),
+        );
+        registry.register(
+            "decision_duration_seconds",
+            "Policy decisions that were not remembered",
+            decisions.clone(),
+        );
+        registry.register(
+            "backend_duration_seconds",
+            "From asking the MCP server to the head of its answer",
+            backends.clone(),
+        );
         let ready = ArcSwap::default();
         Self { clock, registry, requests, sources, durations, decisions, backends, ready }
     }
@@ -149,7 +165,12 @@ impl Metrics {
 fn labels(server: &str, refused: Option<&Record>) -> Request {
     let fault = refused.and_then(|record| record.fault).map_or("", |fault| fault.word());
     let outcome = refused.map_or(Outcome::Answered, |record| record.outcome).word();
-    Request { server: server.to_owned(), outcome, fault, code: refused.and_then(|record| record.code).unwrap_or("") }
+    Request {
+        server: server.to_owned(),
+        outcome,
+        fault,
+        code: refused.and_then(|record| record.code).unwrap_or(""),
+    }
 }
 
 fn seconds(micros: u64) -> f64 {
@@ -215,9 +236,12 @@ mod tests {
             value: 0.0,
         };
         let text = metrics.text(&[reading]);
-        let line = "safeconduct_requests_total{server=\"\",outcome=\"refused\",fault=\"caller\",code=\"SC-D01\"} 1";
+        let line =
+            "safeconduct_requests_total{server=\"\",outcome=\"refused\",fault=\"caller\",code=\"SC-D01\"} 1";
         assert!(text.contains(line), "{text}");
-        assert!(text.contains("safeconduct_requests_total{server=\"orders\",outcome=\"answered\",fault=\"\",code=\"\"} 0"));
+        assert!(text.contains(
+            "safeconduct_requests_total{server=\"orders\",outcome=\"answered\",fault=\"\",code=\"\"} 0"
+        ));
         assert!(text.contains("safeconduct_audit_lost_lines_total 0"));
         assert!(text.ends_with("# EOF\n"));
     }

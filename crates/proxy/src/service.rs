@@ -14,13 +14,13 @@ use tokio::sync::watch;
 
 use crate::answer::respond;
 use crate::body::ResponseBody;
+use crate::cors;
 use crate::entrance::Route;
 use crate::gateway::{From, Gateway, early};
 use crate::recorded::Recorded;
+use crate::sink::{FileSink, Flush, NotDurable};
 use crate::stream::{Stream, Terms};
 use crate::upstream::{ServerBody, Upstream};
-use crate::cors;
-use crate::sink::{FileSink, Flush, NotDurable};
 
 /// What all worker threads share.
 pub struct Shared {
@@ -59,7 +59,9 @@ impl Service {
             Err(reason) => return respond(early(trail, reason), None),
         };
         let mut response = self.route(&gateway, peer, request, trail).await;
-        if let Some(origin) = origin.filter(|_| !response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)) {
+        if let Some(origin) =
+            origin.filter(|_| !response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN))
+        {
             cors::actual(&origin, response.headers_mut());
         }
         if !response.headers().contains_key("x-request-id")
@@ -161,7 +163,12 @@ impl Service {
         }
     }
 
-    async fn released(&self, gateway: &Gateway, released: Released<ServerBody>, verb: Verb) -> Response<ResponseBody> {
+    async fn released(
+        &self,
+        gateway: &Gateway,
+        released: Released<ServerBody>,
+        verb: Verb,
+    ) -> Response<ResponseBody> {
         let caller = released.caller().clone();
         let (era, listens) = (released.era(), released.listens());
         let (parts, mut body) = released.into_response().into_parts();
@@ -266,7 +273,9 @@ fn aside(mut trail: Trail, what: &str, bytes: u64) {
 fn names_a_token(query: &str) -> bool {
     query.split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
-        ["access_token", "token", "bearer", "authorization"].iter().any(|token| name.eq_ignore_ascii_case(token))
+        ["access_token", "token", "bearer", "authorization"]
+            .iter()
+            .any(|token| name.eq_ignore_ascii_case(token))
     })
 }
 

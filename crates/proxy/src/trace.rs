@@ -47,7 +47,9 @@ impl Traces {
             .map_err(|error| error.to_string())?;
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-        processor.set_resource(&Resource::builder().with_service_name("safeconduct").with_attribute(version).build());
+        processor.set_resource(
+            &Resource::builder().with_service_name("safeconduct").with_attribute(version).build(),
+        );
         Ok(Self {
             clock,
             processor,
@@ -70,13 +72,19 @@ impl Traces {
             (false, Some(parent)) => (call, SpanId::from(parent.id)),
             (false, None) => (call, SpanId::INVALID),
         };
-        let context =
-            SpanContext::new(TraceId::from(trace), SpanId::from(id), TraceFlags::SAMPLED, false, TraceState::default());
+        let context = SpanContext::new(
+            TraceId::from(trace),
+            SpanId::from(id),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        );
         let method = record.method.as_deref().unwrap_or("request").to_owned();
-        let name = match record.target.as_deref().filter(|_| method == "tools/call" || method == "prompts/get") {
-            Some(target) => format!("{method} {target}"),
-            None => method,
-        };
+        let name =
+            match record.target.as_deref().filter(|_| method == "tools/call" || method == "prompts/get") {
+                Some(target) => format!("{method} {target}"),
+                None => method,
+            };
         SpanData {
             span_context: context,
             parent_span_id: parent,
@@ -136,7 +144,8 @@ fn moment(time: Timestamp) -> SystemTime {
 
 /// Names of OpenTelemetry's semantic conventions where there are any.
 fn attributes(record: &Record) -> Vec<KeyValue> {
-    let text = |name: &'static str, value: Option<&str>| value.map(|value| KeyValue::new(name, value.to_owned()));
+    let text =
+        |name: &'static str, value: Option<&str>| value.map(|value| KeyValue::new(name, value.to_owned()));
     let principal = record.principal.as_deref();
     let id = std::str::from_utf8(&record.id).ok();
     let named = [
@@ -156,7 +165,8 @@ fn attributes(record: &Record) -> Vec<KeyValue> {
 
 fn backend_attributes(record: &Record) -> Vec<KeyValue> {
     let host = record.server.as_ref().and_then(|server| server.url.host().map(str::to_owned));
-    let status = record.backend_status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
+    let status =
+        record.backend_status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
     host.map(|host| KeyValue::new("server.address", host)).into_iter().chain(status).collect()
 }
 

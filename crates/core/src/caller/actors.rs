@@ -40,7 +40,10 @@ mod tests {
     use super::actors;
 
     fn chain(depth: usize) -> Value {
-        (1..depth).fold(json!({ "sub": "agent-0" }), |inner, n| json!({ "sub": format!("agent-{n}"), "act": inner }))
+        (1..depth).fold(
+            json!({ "sub": "agent-0" }),
+            |inner, n| json!({ "sub": format!("agent-{n}"), "act": inner }),
+        )
     }
 
     #[test]
@@ -54,8 +57,13 @@ mod tests {
     fn an_actor_without_a_subject_or_of_another_shape_refuses_the_token() {
         assert!(actors(None).unwrap().is_empty());
         let long = "x".repeat(9 * 1024);
-        for act in [json!("agent"), json!({}), json!({ "sub": 1 }), json!({ "sub": "a", "act": [] }), json!({ "sub": long })]
-        {
+        for act in [
+            json!("agent"),
+            json!({}),
+            json!({ "sub": 1 }),
+            json!({ "sub": "a", "act": [] }),
+            json!({ "sub": long }),
+        ] {
             assert!(actors(Some(&act)).is_err());
         }
     }

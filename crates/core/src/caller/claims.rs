@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::actors::actors;
 use super::fingerprint::fingerprint;
-use super::principal::{Kind, Principal};
 use super::presets::WorkloadSign;
+use super::principal::{Kind, Principal};
 use super::problem::TokenProblem;
 use super::rules::{ClaimPath, IssuerRules};
 use crate::time::Timestamp;
@@ -83,7 +83,12 @@ fn check_issuer(claims: &Claims, rules: &IssuerRules, origin: Origin) -> Result<
     }
 }
 
-fn lifetime(claims: &Claims, rules: &IssuerRules, origin: Origin, now: Timestamp) -> Result<Timestamp, TokenProblem> {
+fn lifetime(
+    claims: &Claims,
+    rules: &IssuerRules,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Timestamp, TokenProblem> {
     let at = |name| Ok::<_, TokenProblem>(date(claims, name)?.map(Timestamp::from_secs));
     let mut expires = match at("exp")? {
         Some(expires) => expires,
@@ -113,7 +118,11 @@ fn lifetime(claims: &Claims, rules: &IssuerRules, origin: Origin, now: Timestamp
 
 fn audiences(claims: &Claims, rules: &IssuerRules, origin: Origin) -> Result<Vec<Box<str>>, TokenProblem> {
     let Some(value) = claims.get("aud") else {
-        return if origin == Origin::Supposed { Ok(Vec::new()) } else { Err(TokenProblem::MissingClaim("aud")) };
+        return if origin == Origin::Supposed {
+            Ok(Vec::new())
+        } else {
+            Err(TokenProblem::MissingClaim("aud"))
+        };
     };
     let audiences = strings(Some(value), false)
         .filter(|all| !all.is_empty() && all.iter().all(|one| !one.is_empty()))
@@ -125,13 +134,15 @@ fn audiences(claims: &Claims, rules: &IssuerRules, origin: Origin) -> Result<Vec
 fn subject(claims: &Claims) -> Result<&str, TokenProblem> {
     let subject = claims.get("sub").ok_or(TokenProblem::MissingClaim("sub"))?;
     let subject = subject.as_str().ok_or(TokenProblem::BadClaim("sub"))?;
-    let fine = !subject.is_empty() && subject.chars().count() <= 255 && !subject.chars().any(char::is_control);
+    let fine =
+        !subject.is_empty() && subject.chars().count() <= 255 && !subject.chars().any(char::is_control);
     if fine { Ok(subject) } else { Err(TokenProblem::BadClaim("sub")) }
 }
 
 fn kind(claims: &Claims, rules: &IssuerRules, subject: &str, client: Option<&str>) -> Kind {
     let is = |name: &str, value: &str| claims.get(name).and_then(Value::as_str) == Some(value);
-    let is_client = client == Some(subject) || ["client_id", "azp", "appid", "cid"].iter().any(|name| is(name, subject));
+    let is_client =
+        client == Some(subject) || ["client_id", "azp", "appid", "cid"].iter().any(|name| is(name, subject));
     let signed = match rules.quirks.workload {
         WorkloadSign::None => false,
         WorkloadSign::EntraAppOnly => match claims.get("idtyp").and_then(Value::as_str) {
@@ -148,9 +159,10 @@ fn kind(claims: &Claims, rules: &IssuerRules, subject: &str, client: Option<&str
 }
 
 fn groups(claims: &Claims, rules: &IssuerRules) -> Result<Vec<Box<str>>, TokenProblem> {
-    let left_out = claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| {
-        rules.claims.groups.iter().any(|path| names.contains_key(path.as_str()))
-    });
+    let left_out = claims
+        .get("_claim_names")
+        .and_then(Value::as_object)
+        .is_some_and(|names| rules.claims.groups.iter().any(|path| names.contains_key(path.as_str())));
     let truthy = |value: &Value| value == &Value::Bool(true) || value == "true";
     if left_out || claims.get("hasgroups").is_some_and(truthy) {
         return Err(TokenProblem::GroupsOverage);
@@ -171,12 +183,17 @@ fn email(claims: &Claims, rules: &IssuerRules) -> Option<Box<str>> {
         Some(proof) => said(proof, true),
         None => !said("email_verified", false),
     };
-    let find = |path: &ClaimPath| path.find(claims)?.as_str().filter(|email| !email.is_empty()).map(Box::from);
+    let find =
+        |path: &ClaimPath| path.find(claims)?.as_str().filter(|email| !email.is_empty()).map(Box::from);
     if believed { rules.claims.email.iter().find_map(find) } else { None }
 }
 
 /// The first of the claims that is there; it must be text.
-fn first<'a>(claims: &'a Claims, paths: &[ClaimPath], name: &'static str) -> Result<Option<&'a str>, TokenProblem> {
+fn first<'a>(
+    claims: &'a Claims,
+    paths: &[ClaimPath],
+    name: &'static str,
+) -> Result<Option<&'a str>, TokenProblem> {
     match paths.iter().find_map(|path| path.find(claims)) {
         Some(value) => value.as_str().map(Some).ok_or(TokenProblem::BadClaim(name)),
         None => Ok(None),
@@ -206,7 +223,9 @@ fn union(
 fn strings(value: Option<&Value>, split: bool) -> Option<Vec<Box<str>>> {
     match value {
         None | Some(Value::Null) => Some(Vec::new()),
-        Some(Value::String(text)) if split => Some(text.split(' ').filter(|s| !s.is_empty()).map(Box::from).collect()),
+        Some(Value::String(text)) if split => {
+            Some(text.split(' ').filter(|s| !s.is_empty()).map(Box::from).collect())
+        }
         Some(Value::String(text)) => Some(vec![text.as_str().into()]),
         Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(Box::from)).collect(),
         Some(_) => None,

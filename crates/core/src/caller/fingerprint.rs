@@ -11,8 +11,9 @@ const VOLATILE: [&str; 8] = ["exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_
 /// Hashes the issuer and all lasting claims, in a form that does not depend on the order of names.
 pub(super) fn fingerprint(issuer: &str, claims: &Map<String, Value>, volatile: &[&str]) -> Fingerprint {
     let mut text = String::with_capacity(512);
-    let lasting =
-        claims.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str()) && !volatile.contains(&name.as_str()));
+    let lasting = claims
+        .iter()
+        .filter(|(name, _)| !VOLATILE.contains(&name.as_str()) && !volatile.contains(&name.as_str()));
     object(&mut text, lasting);
     let mut hash = Context::new(&SHA256);
     for field in [issuer, &text] {
@@ -64,8 +65,10 @@ mod tests {
 
     #[test]
     fn a_refreshed_token_of_the_same_login_has_the_same_fingerprint() {
-        let first = json!({ "sub": "a", "exp": 1, "iat": 0, "jti": "x", "uti": "y", "address": { "a": 1, "b": 2 } });
-        let second = json!({ "address": { "b": 2, "a": 1 }, "exp": 9, "iat": 8, "jti": "z", "uti": "w", "sub": "a" });
+        let first =
+            json!({ "sub": "a", "exp": 1, "iat": 0, "jti": "x", "uti": "y", "address": { "a": 1, "b": 2 } });
+        let second =
+            json!({ "address": { "b": 2, "a": 1 }, "exp": 9, "iat": 8, "jti": "z", "uti": "w", "sub": "a" });
         assert_eq!(of("https://i", first), of("https://i", second));
     }
 
@@ -73,7 +76,8 @@ mod tests {
     fn another_group_login_class_scope_client_or_issuer_has_another_fingerprint() {
         let base = json!({ "sub": "a", "groups": ["g"], "acr": "1", "scope": "s", "azp": "c" });
         let first = of("https://i", base.clone());
-        for (name, changed) in [("groups", json!(["h"])), ("acr", json!("2")), ("scope", json!("s t")), ("azp", json!("d"))]
+        for (name, changed) in
+            [("groups", json!(["h"])), ("acr", json!("2")), ("scope", json!("s t")), ("azp", json!("d"))]
         {
             let mut other = base.clone();
             other[name] = changed;

@@ -77,8 +77,10 @@ pub fn examine(
 ) -> Result<(Principal, Vec<Box<str>>), TokenProblem> {
     let parts = Parts::split(token)?;
     let header = Header::read(&parts)?;
-    let algorithm =
-        header.algorithm.filter(|algorithm| rules.algorithms.contains(algorithm)).ok_or(TokenProblem::Algorithm)?;
+    let algorithm = header
+        .algorithm
+        .filter(|algorithm| rules.algorithms.contains(algorithm))
+        .ok_or(TokenProblem::Algorithm)?;
     let key = keys.find(header.kid.as_deref(), algorithm)?;
     key.verify_sig(parts.signed, &parts.signature).map_err(|_| TokenProblem::Signature)?;
     let claims = parts.claims()?;
@@ -190,7 +192,9 @@ fn check_type(header: &Header, claims: &Claims, rules: &IssuerRules) -> Result<(
         let fits = inner.is_some_and(|typ| typ.eq_ignore_ascii_case(expected));
         return if fits { Ok(()) } else { Err(TokenProblem::WrongType("its claim typ says so")) };
     }
-    if !rules.quirks.id_tokens && inner.is_some_and(|typ| ["ID", "Refresh", "Offline", "Logout"].contains(&typ)) {
+    if !rules.quirks.id_tokens
+        && inner.is_some_and(|typ| ["ID", "Refresh", "Offline", "Logout"].contains(&typ))
+    {
         return Err(TokenProblem::WrongType("its claim typ says so"));
     }
     let id_token = ["nonce", "at_hash", "c_hash"].iter().any(|name| claims.contains_key(*name));

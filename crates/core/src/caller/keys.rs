@@ -3,8 +3,9 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
-    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -73,7 +74,8 @@ impl KeySet {
             return Err(BadKeySet::TooLong);
         }
         json::checked(document).map_err(|error| BadKeySet::NotJson(error.what))?;
-        let document: Value = serde_json::from_slice(document).map_err(|_| BadKeySet::NotJson("unreadable"))?;
+        let document: Value =
+            serde_json::from_slice(document).map_err(|_| BadKeySet::NotJson("unreadable"))?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or(BadKeySet::NoKeys)?;
         if keys.len() > MAX_KEYS {
             return Err(BadKeySet::TooMany);
@@ -114,7 +116,11 @@ impl KeySet {
     }
 
     /// The key for a token, by its header.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&ParsedPublicKey, TokenProblem> {
+    pub(super) fn find(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<&ParsedPublicKey, TokenProblem> {
         match kid {
             Some(kid) => {
                 let mut named = self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).peekable();
@@ -188,7 +194,9 @@ fn read(jwk: &Map<String, Value>) -> Read {
         return Err("it is not for signatures (use)");
     }
     let verifies = |operations: &Value| {
-        operations.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
+        operations
+            .as_array()
+            .is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
     };
     if jwk.get("key_ops").is_some_and(|operations| !verifies(operations)) {
         return Err("it is not for verifying (key_ops)");

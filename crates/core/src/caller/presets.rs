@@ -192,7 +192,8 @@ impl Preset {
 
 impl Quirks {
     pub(super) fn claims(&self) -> ClaimPaths {
-        let paths = |names: &'static [&'static str]| names.iter().map(|name| ClaimPath::fixed(name)).collect();
+        let paths =
+            |names: &'static [&'static str]| names.iter().map(|name| ClaimPath::fixed(name)).collect();
         ClaimPaths {
             scopes: paths(self.scopes),
             groups: paths(self.groups),

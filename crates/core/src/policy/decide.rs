@@ -170,7 +170,9 @@ pub(super) fn told(error: &AuthorizationError) -> (String, String) {
         }
         EvaluationError::NonValue(_) => "something in it is unknown".into(),
         // The name of a tag can be computed, and be the value of an argument.
-        EvaluationError::EntityAttrDoesNotExist(missing) if missing.to_string().contains("not have the tag `") => {
+        EvaluationError::EntityAttrDoesNotExist(missing)
+            if missing.to_string().contains("not have the tag `") =>
+        {
             "the principal does not have a tag that is asked for".into()
         }
         other => other.to_string(),

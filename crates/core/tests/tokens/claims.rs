@@ -49,7 +49,14 @@ fn a_token_for_another_server_is_refused() {
 fn an_audience_is_required_and_is_text_or_a_list_of_texts() {
     assert!(verify(&mint(&with("aud", json!([RESOURCE, RESOURCE])))).is_ok());
     assert_eq!(problem(&mint(&with("aud", Value::Null))), Some(TokenProblem::MissingClaim("aud")));
-    for aud in [json!(""), json!([]), json!([RESOURCE, ""]), json!(7), json!([RESOURCE, 7]), json!({ "a": RESOURCE })] {
+    for aud in [
+        json!(""),
+        json!([]),
+        json!([RESOURCE, ""]),
+        json!(7),
+        json!([RESOURCE, 7]),
+        json!({ "a": RESOURCE }),
+    ] {
         assert_eq!(problem(&mint(&with("aud", aud.clone()))), Some(TokenProblem::BadClaim("aud")), "{aud}");
     }
     let mut single = rules();
@@ -211,12 +218,18 @@ fn the_callers_claims_arrive_where_the_rest_of_the_program_looks() {
     }
     let verified = verify_jwt(arrive(&mint(&all)).bearer(), &rules(), &key_set(), at(0)).unwrap();
     let caller = verified.principal();
-    assert_eq!((&*caller.issuer, &*caller.issuer_url, &*caller.subject), ("corp", ISSUER, "alice@example.com"));
+    assert_eq!(
+        (&*caller.issuer, &*caller.issuer_url, &*caller.subject),
+        ("corp", ISSUER, "alice@example.com")
+    );
     assert_eq!(caller.client.as_deref(), Some("claude-code"));
     assert_eq!(caller.email.as_deref(), Some("alice@example.com"));
     assert_eq!(caller.scopes, ["mcp:tools:list".into(), "mcp:tools:call".into()]);
     assert_eq!(caller.groups, ["support".into()]);
-    assert_eq!((caller.acr.as_deref(), caller.amr.len(), caller.auth_time), (Some("urn:mfa"), 2, Some(NOW - 100)));
+    assert_eq!(
+        (caller.acr.as_deref(), caller.amr.len(), caller.auth_time),
+        (Some("urn:mfa"), 2, Some(NOW - 100))
+    );
     assert_eq!((caller.session.as_deref(), caller.expires), (Some("s-1"), at(300)));
     assert_eq!(caller.claims["level"], ["3".into()]);
     assert_eq!(caller.claims["address"], [r#"{"city":"Bern"}"#.into()]);

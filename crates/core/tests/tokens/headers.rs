@@ -19,7 +19,8 @@ fn leaves(token: &str, claimed: &[(&'static str, &'static str)]) -> Request<Byte
     let headers = [&LEGACY[..], claimed].concat();
     let verified = verify(token).unwrap();
     let arrived = arrive_with(RESOURCE, token, &headers);
-    let authenticated = arrived.authenticated(&verified, &[], at(0)).map_err(|refusal| refusal.reason).unwrap();
+    let authenticated =
+        arrived.authenticated(&verified, &[], at(0)).map_err(|refusal| refusal.reason).unwrap();
     let body = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
     let door = Door::new(&[7; 32], &[]).unwrap();
     let admitted = authenticated.admit(body, &door).map_err(|refusal| refusal.reason).unwrap();

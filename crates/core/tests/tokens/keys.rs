@@ -13,14 +13,23 @@ use crate::mint::*;
 #[test]
 fn a_token_of_each_supported_algorithm_is_believed() {
     for signer in signers() {
-        let token = sign_raw(signer, signer.alg, header(signer).to_string().as_bytes(), claims().to_string().as_bytes());
+        let token = sign_raw(
+            signer,
+            signer.alg,
+            header(signer).to_string().as_bytes(),
+            claims().to_string().as_bytes(),
+        );
         assert!(verify(&token).is_ok(), "{}", signer.kid);
     }
     let mut rules = rules();
     rules.algorithms = Algorithm::ALL.to_vec();
-    for (name, alg) in
-        [("RS384", Alg::RS384), ("RS512", Alg::RS512), ("PS256", Alg::PS256), ("PS384", Alg::PS384), ("PS512", Alg::PS512)]
-    {
+    for (name, alg) in [
+        ("RS384", Alg::RS384),
+        ("RS512", Alg::RS512),
+        ("PS256", Alg::PS256),
+        ("PS384", Alg::PS384),
+        ("PS512", Alg::PS512),
+    ] {
         let header = header_with("alg", name.into()).to_string();
         let token = sign_raw(rsa_signer(), alg, header.as_bytes(), claims().to_string().as_bytes());
         assert!(verify_under(&rules, &key_set(), &token).is_ok(), "{name}");
@@ -33,7 +42,9 @@ fn both_names_of_ed25519_are_understood() {
     let ed = &signers()[3];
     for alg in ["EdDSA", "Ed25519"] {
         let header = json!({ "alg": alg, "kid": "ed" }).to_string();
-        assert!(verify(&sign_raw(ed, Alg::EdDSA, header.as_bytes(), claims().to_string().as_bytes())).is_ok());
+        assert!(
+            verify(&sign_raw(ed, Alg::EdDSA, header.as_bytes(), claims().to_string().as_bytes())).is_ok()
+        );
         let mut jwk = ed.jwk.clone();
         jwk["alg"] = alg.into();
         assert_eq!(KeySet::from_jwks(&jwks(&[jwk])).unwrap().len(), 1);
@@ -67,7 +78,10 @@ fn a_token_made_with_the_public_key_as_a_shared_secret_is_refused() {
     };
     for alg in ["HS256", "RS256"] {
         let header = header_with("alg", alg.into()).to_string();
-        assert!(problem(&sign_raw(&forger, Alg::HS256, header.as_bytes(), claims().to_string().as_bytes())).is_some());
+        assert!(
+            problem(&sign_raw(&forger, Alg::HS256, header.as_bytes(), claims().to_string().as_bytes()))
+                .is_some()
+        );
     }
 }
 
@@ -137,7 +151,8 @@ fn keys_that_cannot_be_used_are_skipped_and_the_others_stay() {
         json!({ "kty": "EC", "crv": "secp256k1", "x": "AQAB", "y": "AQAB" }),
         json!("not a key"),
     ];
-    let mut all = vec![rsa_signer().jwk.clone(), rsa_signer().jwk.clone(), altered("key_ops", json!(["verify"]))];
+    let mut all =
+        vec![rsa_signer().jwk.clone(), rsa_signer().jwk.clone(), altered("key_ops", json!(["verify"]))];
     all.extend(odd.clone());
     let keys = KeySet::from_jwks(&jwks(&all)).unwrap();
     assert_eq!((keys.len(), keys.skipped().len()), (2, odd.len() + 1));
@@ -149,7 +164,10 @@ fn keys_that_cannot_be_used_are_skipped_and_the_others_stay() {
 fn a_key_set_that_is_too_long_too_full_or_ambiguous_is_refused_whole() {
     let filler = vec![json!({ "kty": "oct" }); 100];
     assert!(KeySet::from_jwks(&jwks(&filler)).unwrap().is_empty());
-    assert_eq!(KeySet::from_jwks(&jwks(&[&filler[..], &filler[..1]].concat())).err(), Some(BadKeySet::TooMany));
+    assert_eq!(
+        KeySet::from_jwks(&jwks(&[&filler[..], &filler[..1]].concat())).err(),
+        Some(BadKeySet::TooMany)
+    );
     let long = [br#"{"keys":[]"#, &vec![b' '; 1024 * 1024][..], b"}"].concat();
     assert_eq!(KeySet::from_jwks(&long).err(), Some(BadKeySet::TooLong));
     assert!(matches!(KeySet::from_jwks(br#"{"keys":[],"keys":[]}"#), Err(BadKeySet::NotJson(_))));
@@ -161,7 +179,10 @@ fn a_key_set_that_is_too_long_too_full_or_ambiguous_is_refused_whole() {
 #[test]
 fn a_kid_is_data_and_may_be_missing_only_where_one_key_fits() {
     for kid in ["../../etc/passwd", "' OR 1=1", "unknown"] {
-        assert_eq!(problem(&mint_with(&header_with("kid", kid.into()), &claims())), Some(TokenProblem::UnknownKey));
+        assert_eq!(
+            problem(&mint_with(&header_with("kid", kid.into()), &claims())),
+            Some(TokenProblem::UnknownKey)
+        );
     }
     let none = mint_with(&header_with("kid", Value::Null), &claims());
     assert!(verify(&none).is_ok(), "one RSA key among others fits");
@@ -186,7 +207,11 @@ fn the_same_keys_in_another_document_are_the_same_keys() {
     turned[0]["x5t"] = "another".into();
     assert_eq!(identity(&turned), identity(&all));
     assert_ne!(identity(&all[..3]), identity(&all), "one less");
-    for (name, value) in [("kid", json!("other")), ("alg", json!("PS256")), ("n", all[0]["n"].as_str().unwrap().replacen('A', "B", 1).into())] {
+    for (name, value) in [
+        ("kid", json!("other")),
+        ("alg", json!("PS256")),
+        ("n", all[0]["n"].as_str().unwrap().replacen('A', "B", 1).into()),
+    ] {
         let mut changed = all.clone();
         changed[0][name] = value;
         assert_ne!(identity(&changed), identity(&all), "{name}");

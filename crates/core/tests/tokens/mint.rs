@@ -7,7 +7,8 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -182,7 +183,11 @@ pub(crate) fn arrive(token: &str) -> Arrived {
     arrive_at(RESOURCE, token)
 }
 
-pub(crate) fn verify_under(rules: &IssuerRules, keys: &KeySet, token: &str) -> Result<Verified, TokenProblem> {
+pub(crate) fn verify_under(
+    rules: &IssuerRules,
+    keys: &KeySet,
+    token: &str,
+) -> Result<Verified, TokenProblem> {
     verify_jwt(arrive(token).bearer(), rules, keys, Timestamp::from_secs(NOW))
 }
 

@@ -32,7 +32,8 @@ fn okta_has_scopes_in_scp_and_the_client_in_cid() {
     let caller = under(Preset::Okta, Value::Null, own).unwrap();
     assert_eq!((texts(&caller.scopes), texts(&caller.groups)), (vec!["openid", "mcp"], vec!["Everyone"]));
     assert_eq!((caller.client.as_deref(), caller.kind), (Some("0oa1"), Kind::User));
-    let program = under(Preset::Okta, Value::Null, json!({ "sub": "0oa1", "cid": "0oa1", "scp": ["mcp"] })).unwrap();
+    let program =
+        under(Preset::Okta, Value::Null, json!({ "sub": "0oa1", "cid": "0oa1", "scp": ["mcp"] })).unwrap();
     assert_eq!(program.kind, Kind::Workload);
 }
 
@@ -46,7 +47,8 @@ fn entra_has_scopes_in_scp_for_people_and_in_roles_for_programs() {
     assert_eq!((caller.client.as_deref(), caller.email.as_deref()), (Some("app-1"), None));
     assert_eq!(texts(&caller.claims["roles"]), ["Admin"]);
     for mark in [json!({ "idtyp": "app" }), json!({})] {
-        let mut program = json!({ "sub": "o-2", "oid": "o-2", "appid": "app-2", "roles": ["mcp.call"], "ver": "1.0" });
+        let mut program =
+            json!({ "sub": "o-2", "oid": "o-2", "appid": "app-2", "roles": ["mcp.call"], "ver": "1.0" });
         program.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone());
         let caller = under(Preset::Entra, "JWT".into(), program).unwrap();
         assert_eq!((texts(&caller.scopes), caller.kind), (vec!["mcp.call"], Kind::Workload));
@@ -96,7 +98,8 @@ fn keycloak_says_the_kind_of_token_in_the_payload_and_names_service_accounts() {
 /// Row: A20
 #[test]
 fn auth0_has_permissions_and_marks_client_credentials() {
-    let own = json!({ "sub": "auth0|1", "azp": "c-1", "scope": "openid", "permissions": ["mcp:call", "openid"] });
+    let own =
+        json!({ "sub": "auth0|1", "azp": "c-1", "scope": "openid", "permissions": ["mcp:call", "openid"] });
     let caller = under(Preset::Auth0, "JWT".into(), own).unwrap();
     assert_eq!((texts(&caller.scopes), caller.kind), (vec!["openid", "mcp:call"], Kind::User));
     let own = json!({ "sub": "c-1@clients", "azp": "c-1", "gty": "client-credentials", "scope": "mcp:call" });
@@ -105,11 +108,12 @@ fn auth0_has_permissions_and_marks_client_credentials() {
 
 #[test]
 fn google_callers_come_with_id_tokens_and_a_verified_email_only() {
-    let own = |verified: bool| {
-        json!({ "sub": "1", "azp": "c.apps.example", "at_hash": "h", "email": "a@example.com", "email_verified": verified })
-    };
+    let own = |verified: bool| json!({ "sub": "1", "azp": "c.apps.example", "at_hash": "h", "email": "a@example.com", "email_verified": verified });
     let caller = under(Preset::Google, "JWT".into(), own(true)).unwrap();
-    assert_eq!((caller.email.as_deref(), caller.client.as_deref()), (Some("a@example.com"), Some("c.apps.example")));
+    assert_eq!(
+        (caller.email.as_deref(), caller.client.as_deref()),
+        (Some("a@example.com"), Some("c.apps.example"))
+    );
     assert_eq!(under(Preset::Google, "JWT".into(), own(false)).unwrap().email, None);
 }
 

@@ -34,7 +34,15 @@ fn keys_that_a_token_brings_along_are_not_looked_at() {
         ("x5c", json!(["AAAA"])),
     ] {
         let header = header_with(name, value).to_string();
-        assert!(verify(&sign_raw(rsa_signer(), rsa_signer().alg, header.as_bytes(), claims().to_string().as_bytes())).is_ok());
+        assert!(
+            verify(&sign_raw(
+                rsa_signer(),
+                rsa_signer().alg,
+                header.as_bytes(),
+                claims().to_string().as_bytes()
+            ))
+            .is_ok()
+        );
         let forged = sign_raw(&other, other.alg, header.as_bytes(), claims().to_string().as_bytes());
         assert_eq!(problem(&forged), Some(TokenProblem::Signature), "{name}");
     }
@@ -65,7 +73,9 @@ fn only_three_parts_of_plain_base64url_are_a_token() {
 fn a_token_of_16_kib_is_read_and_a_longer_one_is_not() {
     let of = |filler: usize| mint(&with("filler", "x".repeat(filler).into()));
     // Base64: three characters of a claim are four of the token.
-    let fits = (0..3).map(|less| of((16 * 1024 - of(0).len()) / 4 * 3 - less)).find(|token| token.len() <= 16 * 1024);
+    let fits = (0..3)
+        .map(|less| of((16 * 1024 - of(0).len()) / 4 * 3 - less))
+        .find(|token| token.len() <= 16 * 1024);
     let fits = fits.unwrap();
     assert!(fits.len() > 16 * 1024 - 8, "{}", fits.len());
     assert!(verify(&fits).is_ok());
@@ -163,6 +173,7 @@ fn the_issuer_can_be_read_before_anything_is_verified() {
     assert_eq!((&*peeked.issuer, peeked.kid.as_deref()), (ISSUER, Some("rsa")));
     assert!(looks_signed(arrived.bearer()));
     assert!(!looks_signed(arrive("opaque.but.dotted").bearer()));
-    let nobody = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode("{}"));
+    let nobody =
+        format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode("{}"));
     assert_eq!(peek_issuer(arrive(&nobody).bearer()).err(), Some(TokenProblem::MissingClaim("iss")));
 }

@@ -45,11 +45,7 @@ impl ClientSecretBasic {
         if encoding == BasicEncoding::Raw && client_id.contains(':') {
             return Err(ClientAuthError::Header(client_id.into()));
         }
-        Ok(Self {
-            client_id,
-            secret,
-            encoding,
-        })
+        Ok(Self { client_id, secret, encoding })
     }
 
     fn write(&self, out: &mut Vec<u8>, bytes: &[u8]) {
@@ -113,14 +109,7 @@ mod tests {
         let secret = SecretSource::given(Secret::new(secret.as_bytes().to_vec())).unwrap();
         let client = ClientSecretBasic::new("my app".into(), secret, encoding).unwrap();
         let (mut form, mut headers) = (Form::new(), HeaderMap::new());
-        client
-            .apply(
-                &mut form,
-                &mut headers,
-                "https://as/token",
-                Timestamp::default(),
-            )
-            .unwrap();
+        client.apply(&mut form, &mut headers, "https://as/token", Timestamp::default()).unwrap();
         assert!(form.into_body().is_empty());
         let value = &headers[header::AUTHORIZATION];
         assert!(value.is_sensitive());
@@ -131,29 +120,18 @@ mod tests {
     /// Edge: 6
     #[test]
     fn reserved_characters_are_form_encoded_unless_raw_is_asked_for() {
-        assert_eq!(
-            header_of(":/+ %&=", BasicEncoding::Form),
-            "my+app:%3A%2F%2B+%25%26%3D"
-        );
+        assert_eq!(header_of(":/+ %&=", BasicEncoding::Form), "my+app:%3A%2F%2B+%25%26%3D");
         assert_eq!(header_of(":/+ %&=", BasicEncoding::Raw), "my app::/+ %&=");
     }
 
     /// Edge: 7
     #[test]
     fn a_secret_outside_the_alphabet_is_refused_at_load() {
-        let secret =
-            |text: &str| SecretSource::given(Secret::new(text.as_bytes().to_vec())).unwrap();
-        let made =
-            |text: &str| ClientSecretBasic::new("app".into(), secret(text), BasicEncoding::Form);
+        let secret = |text: &str| SecretSource::given(Secret::new(text.as_bytes().to_vec())).unwrap();
+        let made = |text: &str| ClientSecretBasic::new("app".into(), secret(text), BasicEncoding::Form);
         assert!(made("cafe").is_ok());
-        assert!(matches!(
-            made("caf\u{e9}"),
-            Err(ClientAuthError::SecretAlphabet(_))
-        ));
-        assert!(matches!(
-            made("a\tb"),
-            Err(ClientAuthError::SecretAlphabet(_))
-        ));
+        assert!(matches!(made("caf\u{e9}"), Err(ClientAuthError::SecretAlphabet(_))));
+        assert!(matches!(made("a\tb"), Err(ClientAuthError::SecretAlphabet(_))));
     }
 
     #[test]

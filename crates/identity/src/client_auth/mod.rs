@@ -71,11 +71,7 @@ pub enum ClientAuthError {
 
 /// A client secret that may go on the wire (edge case 7).
 fn check_alphabet(client: &str, secret: &Secret) -> Result<(), ClientAuthError> {
-    if secret
-        .expose()
-        .iter()
-        .all(|byte| (0x20..=0x7e).contains(byte))
-    {
+    if secret.expose().iter().all(|byte| (0x20..=0x7e).contains(byte)) {
         Ok(())
     } else {
         Err(ClientAuthError::SecretAlphabet(client.into()))

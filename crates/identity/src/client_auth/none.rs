@@ -49,14 +49,7 @@ mod tests {
     fn a_public_client_sends_its_name_and_nothing_else() {
         let (mut form, mut headers) = (Form::new(), HeaderMap::new());
         let client = NoAuthentication::new(Some("app".into()));
-        client
-            .apply(
-                &mut form,
-                &mut headers,
-                "https://as/token",
-                Timestamp::default(),
-            )
-            .unwrap();
+        client.apply(&mut form, &mut headers, "https://as/token", Timestamp::default()).unwrap();
         assert_eq!(&form.into_body()[..], b"client_id=app");
         assert!(headers.is_empty());
     }

@@ -42,8 +42,7 @@ impl ClientAuth for ClientSecretPost {
     ) -> Result<(), ClientAuthError> {
         let secret = self.secret.current();
         check_alphabet(&self.client_id, &secret)?;
-        form.field("client_id", &self.client_id)
-            .secret("client_secret", &secret);
+        form.field("client_id", &self.client_id).secret("client_secret", &secret);
         Ok(())
     }
 }
@@ -59,18 +58,8 @@ mod tests {
         let secret = SecretSource::given(Secret::new(b"a&b=c".to_vec())).unwrap();
         let client = ClientSecretPost::new("app".into(), secret).unwrap();
         let (mut form, mut headers) = (Form::new(), HeaderMap::new());
-        client
-            .apply(
-                &mut form,
-                &mut headers,
-                "https://as/token",
-                Timestamp::default(),
-            )
-            .unwrap();
-        assert_eq!(
-            &form.into_body()[..],
-            b"client_id=app&client_secret=a%26b%3Dc"
-        );
+        client.apply(&mut form, &mut headers, "https://as/token", Timestamp::default()).unwrap();
+        assert_eq!(&form.into_body()[..], b"client_id=app&client_secret=a%26b%3Dc");
         assert!(headers.is_empty());
     }
 }

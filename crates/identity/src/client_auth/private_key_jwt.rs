@@ -57,20 +57,10 @@ impl PrivateKeyJwt {
         audience: AssertionAudience,
     ) -> Result<Self, ClientAuthError> {
         let encoded = source.current();
-        let key =
-            SigningKey::read(&encoded, algorithm).map_err(|problem| ClientAuthError::Key {
-                client: client_id.to_string(),
-                problem,
-            })?;
+        let key = SigningKey::read(&encoded, algorithm)
+            .map_err(|problem| ClientAuthError::Key { client: client_id.to_string(), problem })?;
         let key = Mutex::new((encoded, Arc::new(key)));
-        Ok(Self {
-            client_id,
-            source,
-            algorithm,
-            key_id,
-            audience,
-            key,
-        })
+        Ok(Self { client_id, source, algorithm, key_id, audience, key })
     }
 
     /// The key as it is now; a rotated file that holds no key leaves the last good one in use.
@@ -158,26 +148,18 @@ mod tests {
         use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
         use aws_lc_rs::rsa::KeySize;
         let random = aws_lc_rs::rand::SystemRandom::new();
-        let ecdsa = |curve| {
-            signature::EcdsaKeyPair::generate_pkcs8(curve, &random)
-                .unwrap()
-                .as_ref()
-                .to_vec()
-        };
+        let ecdsa =
+            |curve| signature::EcdsaKeyPair::generate_pkcs8(curve, &random).unwrap().as_ref().to_vec();
         match algorithm {
             SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
                 let pair = signature::RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-                AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
-                    .unwrap()
-                    .as_ref()
-                    .to_vec()
+                AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap().as_ref().to_vec()
             }
             SigningAlgorithm::Es256 => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
             SigningAlgorithm::Es384 => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
-            SigningAlgorithm::EdDsa => signature::Ed25519KeyPair::generate_pkcs8(&random)
-                .unwrap()
-                .as_ref()
-                .to_vec(),
+            SigningAlgorithm::EdDsa => {
+                signature::Ed25519KeyPair::generate_pkcs8(&random).unwrap().as_ref().to_vec()
+            }
         }
     }
 
@@ -197,62 +179,38 @@ mod tests {
 
     fn assertion(client: &PrivateKeyJwt) -> (Value, Value, String, Vec<u8>) {
         let (mut form, mut headers) = (Form::new(), HeaderMap::new());
-        client
-            .apply(&mut form, &mut headers, "https://as/token", NOW)
-            .unwrap();
+        client.apply(&mut form, &mut headers, "https://as/token", NOW).unwrap();
         assert!(headers.is_empty());
         let body = String::from_utf8(form.into_body().to_vec()).unwrap();
         let token = body.split("&client_assertion=").nth(1).unwrap();
-        assert!(
-            body.starts_with("client_id=app&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3A")
-        );
+        assert!(body.starts_with("client_id=app&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3A"));
         let parts: Vec<&str> = token.split('.').collect();
-        let json =
-            |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        let json = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
         let signed = format!("{}.{}", parts[0], parts[1]);
-        (
-            json(parts[0]),
-            json(parts[1]),
-            signed,
-            URL_SAFE_NO_PAD.decode(parts[2]).unwrap(),
-        )
+        (json(parts[0]), json(parts[1]), signed, URL_SAFE_NO_PAD.decode(parts[2]).unwrap())
     }
 
     /// Edge: 8
     #[test]
     fn every_algorithm_makes_an_assertion_that_its_public_key_verifies() {
         let table: [(SigningAlgorithm, &dyn VerificationAlgorithm); 5] = [
-            (
-                SigningAlgorithm::Rs256,
-                &signature::RSA_PKCS1_2048_8192_SHA256,
-            ),
-            (
-                SigningAlgorithm::Ps256,
-                &signature::RSA_PSS_2048_8192_SHA256,
-            ),
+            (SigningAlgorithm::Rs256, &signature::RSA_PKCS1_2048_8192_SHA256),
+            (SigningAlgorithm::Ps256, &signature::RSA_PSS_2048_8192_SHA256),
             (SigningAlgorithm::Es256, &signature::ECDSA_P256_SHA256_FIXED),
             (SigningAlgorithm::Es384, &signature::ECDSA_P384_SHA384_FIXED),
             (SigningAlgorithm::EdDsa, &signature::ED25519),
         ];
         for (algorithm, verification) in table {
             let asked = (algorithm == SigningAlgorithm::Ps256).then_some(algorithm);
-            let client = client(
-                pem(&pkcs8(algorithm)),
-                asked,
-                AssertionAudience::TokenEndpoint,
-            );
+            let client = client(pem(&pkcs8(algorithm)), asked, AssertionAudience::TokenEndpoint);
             let (header, claims, signed, signature) = assertion(&client);
-            assert_eq!(
-                header,
-                json!({ "alg": algorithm.name(), "typ": "JWT", "kid": "k1" })
-            );
+            assert_eq!(header, json!({ "alg": algorithm.name(), "typ": "JWT", "kid": "k1" }));
             assert_eq!(claims["iss"], "app");
             assert_eq!(claims["sub"], "app");
             assert_eq!(claims["aud"], "https://as/token");
             assert_eq!(claims["iat"], 1_799_999_990_u64);
             assert!(claims["exp"].as_u64().unwrap() <= NOW.secs() + 300);
-            let public =
-                UnparsedPublicKey::new(verification, client.current_key().public().to_vec());
+            let public = UnparsedPublicKey::new(verification, client.current_key().public().to_vec());
             public.verify(signed.as_bytes(), &signature).unwrap();
         }
     }
@@ -260,11 +218,8 @@ mod tests {
     /// Edge: 8
     #[test]
     fn each_attempt_has_its_own_jti_and_the_issuer_may_be_the_audience() {
-        let client = client(
-            pkcs8(SigningAlgorithm::Es256),
-            None,
-            AssertionAudience::Issuer("https://as".into()),
-        );
+        let client =
+            client(pkcs8(SigningAlgorithm::Es256), None, AssertionAudience::Issuer("https://as".into()));
         let (_, first, ..) = assertion(&client);
         let (_, second, ..) = assertion(&client);
         assert_eq!(first["aud"], "https://as");
@@ -274,18 +229,11 @@ mod tests {
     /// Edge: 9
     #[test]
     fn a_key_that_was_rotated_on_disk_signs_the_next_assertion() {
-        let path =
-            std::env::temp_dir().join(format!("safeconduct-client-key-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("safeconduct-client-key-{}", std::process::id()));
         std::fs::write(&path, pem(&pkcs8(SigningAlgorithm::Es256))).unwrap();
         let source = SecretSource::file(&path).unwrap();
-        let client = PrivateKeyJwt::new(
-            "app".into(),
-            source,
-            None,
-            None,
-            AssertionAudience::TokenEndpoint,
-        )
-        .unwrap();
+        let client =
+            PrivateKeyJwt::new("app".into(), source, None, None, AssertionAudience::TokenEndpoint).unwrap();
         let before = client.current_key().public().to_vec();
         std::fs::write(&path, pem(&pkcs8(SigningAlgorithm::EdDsa))).unwrap();
         assert_ne!(client.current_key().public(), before);
@@ -298,30 +246,12 @@ mod tests {
     fn what_is_no_key_or_of_another_curve_is_refused_at_load() {
         let made = |key: Vec<u8>, algorithm| {
             let source = SecretSource::given(Secret::new(key)).unwrap();
-            PrivateKeyJwt::new(
-                "app".into(),
-                source,
-                algorithm,
-                None,
-                AssertionAudience::TokenEndpoint,
-            )
-            .map(drop)
+            PrivateKeyJwt::new("app".into(), source, algorithm, None, AssertionAudience::TokenEndpoint)
+                .map(drop)
         };
-        assert!(
-            made(
-                pkcs8(SigningAlgorithm::Es256),
-                Some(SigningAlgorithm::Es256)
-            )
-            .is_ok()
-        );
-        let wrong = made(
-            pkcs8(SigningAlgorithm::Es384),
-            Some(SigningAlgorithm::Es256),
-        );
+        assert!(made(pkcs8(SigningAlgorithm::Es256), Some(SigningAlgorithm::Es256)).is_ok());
+        let wrong = made(pkcs8(SigningAlgorithm::Es384), Some(SigningAlgorithm::Es256));
         assert!(matches!(wrong, Err(ClientAuthError::Key { .. })));
-        assert!(matches!(
-            made(b"hello".to_vec(), None),
-            Err(ClientAuthError::Key { .. })
-        ));
+        assert!(matches!(made(b"hello".to_vec(), None), Err(ClientAuthError::Key { .. })));
     }
 }

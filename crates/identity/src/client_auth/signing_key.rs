@@ -2,9 +2,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -55,19 +54,12 @@ impl SigningKey {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn read(
-        encoded: &Secret,
-        asked: Option<SigningAlgorithm>,
-    ) -> Result<Self, &'static str> {
+    pub(super) fn read(encoded: &Secret, asked: Option<SigningAlgorithm>) -> Result<Self, &'static str> {
         let bytes = encoded.expose();
-        let der = if bytes.starts_with(b"-----")
-            || bytes.windows(11).any(|part| part == b"-----BEGIN ")
-        {
+        let der = if bytes.starts_with(b"-----") || bytes.windows(11).any(|part| part == b"-----BEGIN ") {
             PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "no PEM private key in it")?
         } else {
-            PrivateKeyDer::try_from(bytes)
-                .map_err(|_| "neither PEM nor a DER private key")?
-                .clone_key()
+            PrivateKeyDer::try_from(bytes).map_err(|_| "neither PEM nor a DER private key")?.clone_key()
         };
         let candidates = match asked {
             Some(algorithm) => vec![algorithm],
@@ -99,8 +91,7 @@ impl SigningKey {
         match &self.pair {
             Pair::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &random, message, &mut signature)
-                    .ok()?;
+                pair.sign(*encoding, &random, message, &mut signature).ok()?;
                 Some(signature)
             }
             Pair::Ecdsa(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
@@ -140,11 +131,7 @@ fn rsa(der: &PrivateKeyDer<'_>) -> Result<RsaKeyPair, &'static str> {
         other => RsaKeyPair::from_pkcs8(other.secret_der()),
     }
     .map_err(|_| "not an RSA key")?;
-    if pair.public_modulus_len() < 256 {
-        Err(TOO_SHORT)
-    } else {
-        Ok(pair)
-    }
+    if pair.public_modulus_len() < 256 { Err(TOO_SHORT) } else { Ok(pair) }
 }
 
 fn ecdsa(

@@ -123,7 +123,8 @@ impl Question {
         let answer = match timeout_at(deadline, self.turn()).await {
             Ok(Ok(_turn)) => {
                 let answer = timeout_at(deadline, ask).await;
-                let answer = answer.unwrap_or_else(|_| Err(Failed::of("no introspection answer in time").down()));
+                let answer =
+                    answer.unwrap_or_else(|_| Err(Failed::of("no introspection answer in time").down()));
                 self.learn(&answer);
                 answer
             }

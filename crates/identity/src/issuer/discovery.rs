@@ -27,11 +27,15 @@ pub(super) async fn jwks_uri(
         let found = wire.send(Request::read(endpoint)).await.map_err(|error| Unavailable::new(&url, error));
         match found.and_then(|answer| read(&url, &answer, issuer)) {
             Ok(uri) => {
-                let keys = Endpoint::parse(&uri, allow_http).map_err(|error| Unavailable::new(&uri, error))?;
+                let keys =
+                    Endpoint::parse(&uri, allow_http).map_err(|error| Unavailable::new(&uri, error))?;
                 let at = |host: &str| keys.host().eq_ignore_ascii_case(host);
                 let own = at(&host) || key_hosts.iter().any(|host| at(host));
                 return own.then_some(keys).ok_or_else(|| {
-                    Unavailable::new(&url, format_args!("names keys on another host, {uri}: set jwks_uri if that is right"))
+                    Unavailable::new(
+                        &url,
+                        format_args!("names keys on another host, {uri}: set jwks_uri if that is right"),
+                    )
                 });
             }
             Err(error) => first = first.or(Some(error)),
@@ -45,7 +49,8 @@ fn places(issuer: &str) -> Vec<String> {
     let trimmed = issuer.trim_end_matches('/');
     let mut places = vec![format!("{trimmed}/.well-known/openid-configuration")];
     let Some((scheme, rest)) = trimmed.split_once("://") else { return places };
-    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
+    let (authority, path) =
+        rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
     places.push(format!("{scheme}://{authority}/.well-known/oauth-authorization-server{path}"));
     places
 }
@@ -75,6 +80,9 @@ mod tests {
                 "https://idp.example/.well-known/oauth-authorization-server/oauth2/default",
             ]
         );
-        assert_eq!(places("https://idp.example/").last().unwrap(), "https://idp.example/.well-known/oauth-authorization-server");
+        assert_eq!(
+            places("https://idp.example/").last().unwrap(),
+            "https://idp.example/.well-known/oauth-authorization-server"
+        );
     }
 }

@@ -196,8 +196,8 @@ impl IssuerKeys {
                 let fresh = state.pace.succeeded(fresh, now);
                 state.error = None;
                 let same = self.current.load_full().filter(|before| before.identity == identity);
-                let generation =
-                    same.map_or_else(|| GENERATION.fetch_add(1, Ordering::Relaxed), |before| before.generation);
+                let generation = same
+                    .map_or_else(|| GENERATION.fetch_add(1, Ordering::Relaxed), |before| before.generation);
                 let usable_until = now.saturating_add(fresh).saturating_add(GRACE);
                 let keys = Keys { set: keys, generation, identity, fetched: now, usable_until };
                 self.current.store(Some(Arc::new(keys)));

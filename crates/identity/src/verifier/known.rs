@@ -109,7 +109,12 @@ impl KnownTokens {
     }
 
     /// Why the issuer with this stamp refused the token, if it was asked lately.
-    pub(super) fn recall_refusal(&self, digest: &TokenDigest, stamp: u64, now: Timestamp) -> Option<TokenProblem> {
+    pub(super) fn recall_refusal(
+        &self,
+        digest: &TokenDigest,
+        stamp: u64,
+        now: Timestamp,
+    ) -> Option<TokenProblem> {
         let shard = self.shard(digest)?;
         let refused = shard.refused.get(&(*digest, stamp))?;
         lives(refused.since, refused.until, now).then_some(refused.problem)

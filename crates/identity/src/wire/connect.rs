@@ -118,19 +118,11 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration, addresses: Addresses) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver {
-            inner: GaiResolver::new(),
-            addresses,
-        });
+        let mut tcp = HttpConnector::new_with_resolver(Resolver { inner: GaiResolver::new(), addresses });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
-        Self {
-            tcp,
-            tls,
-            tls_timeout: connect.saturating_mul(3) / 2,
-            addresses,
-        }
+        Self { tcp, tls, tls_timeout: connect.saturating_mul(3) / 2, addresses }
     }
 }
 
@@ -157,10 +149,7 @@ impl Service<Uri> for Connector {
             if !secure {
                 return Ok(TokioIo::new(Stream::Plain(tcp)));
             }
-            let bare = host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned();
+            let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             let name = ServerName::try_from(bare).map_err(io::Error::other)?;
             let stream = tokio::time::timeout(limit, tls.connect(name, tcp)).await??;
             Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
@@ -187,11 +176,7 @@ impl Connection for Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -200,11 +185,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -235,17 +216,8 @@ mod tests {
     fn a_metadata_server_is_never_spoken_to() {
         assert!(Addresses::NoLinkLocal.permits("10.1.2.3".parse().unwrap()));
         assert!(Addresses::NoLinkLocal.permits("127.0.0.1".parse().unwrap()));
-        for address in [
-            "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "fe80::1",
-            "0.0.0.0",
-            "fd00:ec2::254",
-        ] {
-            assert!(
-                !Addresses::NoLinkLocal.permits(address.parse().unwrap()),
-                "{address}"
-            );
+        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "fd00:ec2::254"] {
+            assert!(!Addresses::NoLinkLocal.permits(address.parse().unwrap()), "{address}");
         }
     }
 
@@ -253,24 +225,12 @@ mod tests {
     #[test]
     fn where_only_public_addresses_are_allowed_private_ones_in_any_spelling_are_refused() {
         for address in ["93.184.216.34", "2606:4700::1111"] {
-            assert!(
-                Addresses::PublicOnly.permits(address.parse().unwrap()),
-                "{address}"
-            );
+            assert!(Addresses::PublicOnly.permits(address.parse().unwrap()), "{address}");
         }
-        for address in [
-            "127.0.0.1",
-            "::1",
-            "10.0.0.1",
-            "::ffff:10.0.0.1",
-            "100.64.0.1",
-            "fd12::1",
-            "64:ff9b::a00:1",
-        ] {
-            assert!(
-                !Addresses::PublicOnly.permits(address.parse().unwrap()),
-                "{address}"
-            );
+        for address in
+            ["127.0.0.1", "::1", "10.0.0.1", "::ffff:10.0.0.1", "100.64.0.1", "fd12::1", "64:ff9b::a00:1"]
+        {
+            assert!(!Addresses::PublicOnly.permits(address.parse().unwrap()), "{address}");
         }
     }
 }

@@ -36,14 +36,8 @@ impl Endpoint {
             return Err(BadEndpoint::Fragment);
         }
         let uri: Uri = url.parse().map_err(|_| BadEndpoint::NotUrl)?;
-        let host = uri
-            .host()
-            .filter(|host| !host.is_empty())
-            .ok_or(BadEndpoint::NotUrl)?;
-        if uri
-            .authority()
-            .is_none_or(|authority| authority.as_str().contains('@'))
-        {
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(BadEndpoint::NotUrl)?;
+        if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
             return Err(BadEndpoint::UserInfo);
         }
         match uri.scheme_str() {
@@ -85,8 +79,7 @@ impl fmt::Debug for Endpoint {
 
 /// `localhost`, names under it (RFC 6761 §6.3), or a loopback address literal.
 pub fn is_loopback_host(host: &str) -> bool {
-    is_localhost_name(host)
-        || literal(host).is_some_and(|address| address.to_canonical().is_loopback())
+    is_localhost_name(host) || literal(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 /// `localhost` or a name under it: its addresses must be loopback when it is resolved.
@@ -97,11 +90,7 @@ pub(super) fn is_localhost_name(host: &str) -> bool {
 
 /// The address that a host part of a URL is, if it is one.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    host.strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host)
-        .parse()
-        .ok()
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
 #[cfg(test)]
@@ -115,12 +104,9 @@ mod tests {
     /// Row: R13
     #[test]
     fn https_anywhere_and_http_on_this_machine_are_accepted() {
-        for url in [
-            "https://idp.example.com/token",
-            "http://127.0.0.1:1/x",
-            "http://[::1]:9/",
-            "http://localhost/x",
-        ] {
+        for url in
+            ["https://idp.example.com/token", "http://127.0.0.1:1/x", "http://[::1]:9/", "http://localhost/x"]
+        {
             assert!(Endpoint::parse(url, false).is_ok(), "{url}");
         }
         assert!(Endpoint::parse("http://idp.internal/token", true).is_ok());
@@ -129,22 +115,10 @@ mod tests {
     /// Row: R13
     #[test]
     fn plain_http_user_information_fragments_and_other_schemes_are_refused() {
-        assert_eq!(
-            refused("http://idp.example.com/token"),
-            BadEndpoint::PlainHttp
-        );
-        assert_eq!(
-            refused("http://127.0.0.1.nip.io/token"),
-            BadEndpoint::PlainHttp
-        );
-        assert_eq!(
-            refused("https://idp@evil.example/token"),
-            BadEndpoint::UserInfo
-        );
-        assert_eq!(
-            refused("https://idp.example.com/token#x"),
-            BadEndpoint::Fragment
-        );
+        assert_eq!(refused("http://idp.example.com/token"), BadEndpoint::PlainHttp);
+        assert_eq!(refused("http://127.0.0.1.nip.io/token"), BadEndpoint::PlainHttp);
+        assert_eq!(refused("https://idp@evil.example/token"), BadEndpoint::UserInfo);
+        assert_eq!(refused("https://idp.example.com/token#x"), BadEndpoint::Fragment);
         assert_eq!(refused("file:///etc/passwd"), BadEndpoint::NotUrl);
         assert_eq!(refused("/token"), BadEndpoint::NotUrl);
     }

@@ -71,27 +71,15 @@ impl WireError {
     }
 
     pub(super) fn from_client(host: &str, error: &hyper_util::client::legacy::Error) -> Self {
-        if let Some(refused) =
-            sources(error).find_map(|cause| cause.downcast_ref::<AddressNotAllowed>())
-        {
-            return Self::AddressRefused {
-                host: host.into(),
-                address: refused.0,
-            };
+        if let Some(refused) = sources(error).find_map(|cause| cause.downcast_ref::<AddressNotAllowed>()) {
+            return Self::AddressRefused { host: host.into(), address: refused.0 };
         }
         let (host, cause) = (host.to_owned(), innermost(error));
-        if error.is_connect() {
-            Self::Connect { host, cause }
-        } else {
-            Self::Broken { host, cause }
-        }
+        if error.is_connect() { Self::Connect { host, cause } } else { Self::Broken { host, cause } }
     }
 
     pub(super) fn from_body(host: &str, error: &(dyn Error + 'static)) -> Self {
-        Self::Broken {
-            host: host.into(),
-            cause: innermost(error),
-        }
+        Self::Broken { host: host.into(), cause: innermost(error) }
     }
 }
 
@@ -100,25 +88,16 @@ impl WireError {
 #[error("address {0} may not be spoken to")]
 pub(super) struct AddressNotAllowed(pub(super) IpAddr);
 
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |cause| {
         let cause: &'a (dyn Error + 'static) = *cause;
         // An io::Error hides the error it carries from `source`, which gives the source of that one.
-        let carried = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        carried
-            .map(|inner| inner as &(dyn Error + 'static))
-            .or_else(|| cause.source())
+        let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        carried.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source())
     })
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    let text = sources(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let text = sources(error).last().map(ToString::to_string).unwrap_or_default();
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -145,13 +145,7 @@ impl Request {
     pub fn read(endpoint: Endpoint) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self {
-            method: Method::GET,
-            endpoint,
-            headers,
-            body: Bytes::new(),
-            timeout: Duration::from_secs(5),
-        }
+        Self { method: Method::GET, endpoint, headers, body: Bytes::new(), timeout: Duration::from_secs(5) }
     }
 
     /// A POST of a form, with the usual five seconds.
@@ -173,19 +167,9 @@ impl Answer {
 
     /// True for `application/json` and `application/*+json`, with any parameters.
     pub fn is_json(&self) -> bool {
-        let kind = self
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let kind = kind
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        kind.strip_prefix("application/")
-            .is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
     }
 }
 
@@ -215,16 +199,10 @@ async fn attempt(
     *outgoing.headers_mut() = request.headers;
     let name = HeaderValue::from_static(concat!("safeconduct/", env!("CARGO_PKG_VERSION")));
     outgoing.headers_mut().insert(USER_AGENT, name);
-    let answer = client
-        .request(outgoing)
-        .await
-        .map_err(|error| WireError::from_client(host, &error))?;
+    let answer = client.request(outgoing).await.map_err(|error| WireError::from_client(host, &error))?;
     let (head, mut body) = answer.into_parts();
     if head.status.is_redirection() {
-        return Err(WireError::Redirected {
-            host: host.into(),
-            status: head.status.as_u16(),
-        });
+        return Err(WireError::Redirected { host: host.into(), status: head.status.as_u16() });
     }
     if head
         .headers
@@ -233,14 +211,9 @@ async fn attempt(
     {
         return Err(WireError::Encoded { host: host.into() });
     }
-    let too_large = || WireError::TooLarge {
-        host: host.into(),
-        cap: ANSWER_CAP,
-    };
-    let announced = head
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || WireError::TooLarge { host: host.into(), cap: ANSWER_CAP };
+    let announced =
+        head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > ANSWER_CAP) {
         return Err(too_large());
     }
@@ -255,11 +228,7 @@ async fn attempt(
         }
         read.extend_from_slice(&data);
     }
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body: Bytes::from_owner(read),
-    })
+    Ok(Answer { status: head.status, headers: head.headers, body: Bytes::from_owner(read) })
 }
 
 /// An even random number, for jitter.

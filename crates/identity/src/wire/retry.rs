@@ -20,21 +20,13 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            again: 2,
-            base: Duration::from_millis(100),
-            total: Duration::from_secs(10),
-        }
+        Self { again: 2, base: Duration::from_millis(100), total: Duration::from_secs(10) }
     }
 }
 
 impl Retry {
     /// Exactly one attempt: for what must not be sent twice.
-    pub const ONCE: Self = Self {
-        again: 0,
-        base: Duration::ZERO,
-        total: Duration::from_secs(10),
-    };
+    pub const ONCE: Self = Self { again: 0, base: Duration::ZERO, total: Duration::from_secs(10) };
 
     /// How long to wait before another attempt, or None when there is to be none. `made` counts the attempts made,
     /// `draw` is an even random number; a server's `Retry-After` is a floor.
@@ -48,9 +40,7 @@ impl Retry {
         if made > self.again {
             return None;
         }
-        let ceiling = self
-            .base
-            .saturating_mul(2u32.saturating_pow(made.saturating_sub(1)));
+        let ceiling = self.base.saturating_mul(2u32.saturating_pow(made.saturating_sub(1)));
         let micros = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX);
         let drawn = Duration::from_micros(draw.checked_rem(micros).unwrap_or(0));
         let pause = asked.map_or(drawn, |asked| asked.saturating_add(drawn));
@@ -75,9 +65,7 @@ impl Wire {
             let outcome = self.send(build()?).await;
             made += 1;
             let asked = match &outcome {
-                Ok(answer) if answer.is_transient() => {
-                    retry_after(&answer.headers, SystemTime::now())
-                }
+                Ok(answer) if answer.is_transient() => retry_after(&answer.headers, SystemTime::now()),
                 Err(error) if error.is_transient() => None,
                 _ => return outcome.map_err(E::from),
             };
@@ -95,10 +83,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let asked = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(value)
-            .ok()?
-            .duration_since(now)
-            .unwrap_or_default(),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
     };
     Some(asked.min(CAP))
 }
@@ -116,10 +101,7 @@ mod tests {
         let retry = Retry::default();
         let pause = |made| retry.pause(made, Duration::ZERO, None, 99_999);
         assert_eq!(pause(1), Some(Duration::from_micros(99_999)));
-        assert_eq!(
-            retry.pause(2, Duration::ZERO, None, 199_999),
-            Some(Duration::from_micros(199_999))
-        );
+        assert_eq!(retry.pause(2, Duration::ZERO, None, 199_999), Some(Duration::from_micros(199_999)));
         assert_eq!(pause(3), None);
     }
 
@@ -130,10 +112,7 @@ mod tests {
             retry.pause(1, Duration::from_secs(2), Some(Duration::from_secs(3)), 0),
             Some(Duration::from_secs(3))
         );
-        assert_eq!(
-            retry.pause(1, Duration::from_secs(8), Some(Duration::from_secs(3)), 0),
-            None
-        );
+        assert_eq!(retry.pause(1, Duration::from_secs(8), Some(Duration::from_secs(3)), 0), None);
         assert_eq!(Retry::ONCE.pause(1, Duration::ZERO, None, 0), None);
     }
 

@@ -30,11 +30,7 @@ pub fn roots_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadRoo
     let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| BadRoots::NotPem(error.to_string()))?;
-    if roots.is_empty() {
-        Err(BadRoots::Empty)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(BadRoots::Empty) } else { Ok(roots) }
 }
 
 pub(super) fn client_config(config: &WireConfig) -> Result<ClientConfig, BadRoots> {
@@ -45,9 +41,7 @@ pub(super) fn client_config(config: &WireConfig) -> Result<ClientConfig, BadRoot
         roots.add_parsable_certificates(system.certs);
     }
     for root in &config.extra_roots {
-        roots
-            .add(root.clone())
-            .map_err(|error| BadRoots::NotPem(error.to_string()))?;
+        roots.add(root.clone()).map_err(|error| BadRoots::NotPem(error.to_string()))?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = ClientConfig::builder_with_provider(provider)

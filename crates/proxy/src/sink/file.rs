@@ -205,7 +205,9 @@ impl FileSink {
     /// that there is no room may not, or refusals alone would fill the memory.
     fn keeps(&self, record: &Record) -> bool {
         let bound = match self.settings.on_failure {
-            OnFailure::Deny if record.code != Some(Reason::AuditUnavailable.code()) => self.settings.buffer * 2,
+            OnFailure::Deny if record.code != Some(Reason::AuditUnavailable.code()) => {
+                self.settings.buffer * 2
+            }
             _ => self.settings.buffer,
         };
         self.buffer.bytes() < bound && !self.closed.load(Ordering::Relaxed)

@@ -56,7 +56,9 @@ pub(super) fn number(out: &mut Vec<u8>, value: u64) {
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     for byte in bytes {
-        out.extend([byte >> 4, byte & 15].map(|nibble| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        out.extend(
+            [byte >> 4, byte & 15].map(|nibble| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')),
+        );
     }
 }
 

@@ -122,10 +122,15 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
         scopes: plan
             .scopes
             .iter()
-            .map(|(method, scopes)| (method.as_str().into(), scopes.iter().map(|s| s.as_str().into()).collect()))
+            .map(|(method, scopes)| {
+                (method.as_str().into(), scopes.iter().map(|s| s.as_str().into()).collect())
+            })
             .collect::<BTreeMap<_, _>>(),
         url: plan.url.clone(),
-        delivery: Delivery { header: plan.deliver.header.clone(), prefix: plan.deliver.prefix.as_str().into() },
+        delivery: Delivery {
+            header: plan.deliver.header.clone(),
+            prefix: plan.deliver.prefix.as_str().into(),
+        },
         shared_credential: fixed || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,
     }
@@ -133,10 +138,7 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
 
 fn session_key(plan: &Plan, house: &House) -> Result<[u8; 32], Failed> {
     let Some(key) = &plan.session_key else { return Ok(house.session_key) };
-    key.value
-        .expose()
-        .try_into()
-        .map_err(|_| Failed::of("sessions.key", "must be 32 bytes"))
+    key.value.expose().try_into().map_err(|_| Failed::of("sessions.key", "must be 32 bytes"))
 }
 
 fn entrance(plan: &Plan, servers: &HashMap<Box<str>, Arc<Server>>) -> Entrance {

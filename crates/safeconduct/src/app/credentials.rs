@@ -10,8 +10,8 @@ use safeconduct_identity::client_auth::{
     self, AssertionAudience, ClientAuth, ClientSecretBasic, ClientSecretPost, NoAuthentication, PrivateKeyJwt,
 };
 use safeconduct_identity::provider::{
-    ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, IssuedTypeCheck, Provider, RequestedType,
-    StaticSecret,
+    ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, IssuedTypeCheck, Provider,
+    RequestedType, StaticSecret,
 };
 use safeconduct_identity::secret_source::SecretSource;
 use safeconduct_identity::template::{GroupMap, Template};
@@ -125,7 +125,10 @@ fn exchange_config(
     maps: &[Arc<GroupMap>],
 ) -> Result<ExchangeConfig, Failed> {
     let templates = |texts: &[String]| -> Result<Vec<Template>, Failed> {
-        texts.iter().map(|text| Template::parse(text, maps).map_err(|error| Failed::of(text, error))).collect()
+        texts
+            .iter()
+            .map(|text| Template::parse(text, maps).map_err(|error| Failed::of(text, error)))
+            .collect()
     };
     let endpoint = Endpoint::parse(&plan.token_endpoint, plan.allow_http)
         .map_err(|error| Failed::of(&plan.token_endpoint, error))?;
@@ -155,7 +158,8 @@ fn exchange_config(
         plan::IssuedAudience::Contains => AudienceCheck::Contains,
         plan::IssuedAudience::Any => AudienceCheck::Off,
     };
-    config.expected_audience = plan.expected_audience.iter().map(|audience| audience.as_str().into()).collect();
+    config.expected_audience =
+        plan.expected_audience.iter().map(|audience| audience.as_str().into()).collect();
     config.broader_scope = match plan.broader_scope {
         plan::BroaderScope::Refuse => BroaderScope::Refuse,
         plan::BroaderScope::Accept => BroaderScope::Accept,

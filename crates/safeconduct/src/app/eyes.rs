@@ -11,8 +11,10 @@ use safeconduct_identity::wire::{Wire, WireConfig};
 use safeconduct_proxy::admin::{self, Show};
 use safeconduct_proxy::listener::Listening;
 use safeconduct_proxy::metrics::{Metrics, Reading};
+use safeconduct_proxy::sink::{
+    Arguments, Clock, FileSink, Flush, OnFailure, Settings, SystemClock, Target, Tee,
+};
 use safeconduct_proxy::trace::Traces;
-use safeconduct_proxy::sink::{Arguments, Clock, FileSink, Flush, OnFailure, Settings, SystemClock, Target, Tee};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -34,7 +36,11 @@ pub(super) struct Eyes {
 impl Eyes {
     pub(super) fn open(plan: &Plan, runtime: &Handle) -> Result<Self, Failed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let place = plan.audit.file.as_ref().map_or_else(|| "standard output".into(), |file| file.display().to_string());
+        let place = plan
+            .audit
+            .file
+            .as_ref()
+            .map_or_else(|| "standard output".into(), |file| file.display().to_string());
         let audit = FileSink::open(settings(&plan.audit), clock.clone())
             .map_err(|error| Failed::of(format!("audit {place}"), error))?;
         let audit = Arc::new(audit);
@@ -83,7 +89,8 @@ fn traces(plan: &Plan, runtime: &Handle, clock: &Arc<dyn Clock>) -> Result<Optio
     let failed = |error: &dyn std::fmt::Display| Failed::of("telemetry.otlp", error.to_string());
     let config = WireConfig { extra_roots: tls::extra_roots(plan)?, ..WireConfig::default() };
     let wire = Wire::new(&config, runtime.clone()).map_err(|error| failed(&error))?;
-    let traces = Traces::new(&telemetry.otlp, telemetry.sample, wire, clock.clone()).map_err(|error| failed(&error))?;
+    let traces = Traces::new(&telemetry.otlp, telemetry.sample, wire, clock.clone())
+        .map_err(|error| failed(&error))?;
     Ok(Some(Arc::new(traces)))
 }
 
@@ -132,7 +139,10 @@ impl Show for Shown {
             .into_iter()
             .filter(|(_, status)| status.keys == 0 && !status.introspection)
             .map(|(name, status)| {
-                format!("issuer {name}: no keys{}", status.error.map_or_else(String::new, |why| format!(" ({why})")))
+                format!(
+                    "issuer {name}: no keys{}",
+                    status.error.map_or_else(String::new, |why| format!(" ({why})"))
+                )
             })
             .collect();
         if !self.inner.eyes.audit.room() {
@@ -150,8 +160,12 @@ impl Show for Shown {
 
     fn status(&self) -> serde_json::Value {
         let gateway = self.inner.shared.gateway.load_full();
-        let issuers: serde_json::Map<_, _> =
-            gateway.verifier.status().into_iter().map(|(name, status)| (name.to_owned(), json!(status))).collect();
+        let issuers: serde_json::Map<_, _> = gateway
+            .verifier
+            .status()
+            .into_iter()
+            .map(|(name, status)| (name.to_owned(), json!(status)))
+            .collect();
         let servers: Vec<_> = gateway
             .entrance
             .servers
@@ -186,10 +200,25 @@ impl Shown {
         read("audit_waiting_bytes", "Audit lines not yet written", false, None, gauge.waiting as f64);
         read("audit_lost_lines", "Audit lines that could not be kept", true, None, gauge.lost as f64);
         let CredentialStatus { entries, bytes, endpoints } = self.inner.house.store.status();
-        read("credential_cache_entries", "Credentials kept, remembered refusals among them", false, None, entries as f64);
+        read(
+            "credential_cache_entries",
+            "Credentials kept, remembered refusals among them",
+            false,
+            None,
+            entries as f64,
+        );
         read("credential_cache_bytes", "Bytes of credentials kept, about", false, None, bytes as f64);
-        let CounterSnapshot { hits, misses, shared, negatives, refreshes, renewals, exchanges, exchange_micros, .. } =
-            self.inner.house.store.counters();
+        let CounterSnapshot {
+            hits,
+            misses,
+            shared,
+            negatives,
+            refreshes,
+            renewals,
+            exchanges,
+            exchange_micros,
+            ..
+        } = self.inner.house.store.counters();
         let results = [
             ("hit", hits),
             ("miss", misses),
@@ -208,7 +237,13 @@ impl Shown {
         for endpoint in endpoints {
             let label = Some(("endpoint", endpoint.endpoint.to_string()));
             let open = f64::from(u8::from(!endpoint.breaker.is_closed()));
-            read("breaker_open", "1 while a token endpoint is not asked because it fails", false, label, open);
+            read(
+                "breaker_open",
+                "1 while a token endpoint is not asked because it fails",
+                false,
+                label,
+                open,
+            );
         }
         let gateway = self.inner.shared.gateway.load_full();
         for (issuer, status) in gateway.verifier.status() {

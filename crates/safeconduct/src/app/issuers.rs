@@ -31,17 +31,27 @@ impl Issuers {
     }
 
     /// The verifier of a plan. An issuer whose keys are where they were keeps them.
-    pub(super) fn verifier(&self, plan: &Plan, clients: &Clients, wire: &Wire) -> Result<Arc<Verifier>, Failed> {
+    pub(super) fn verifier(
+        &self,
+        plan: &Plan,
+        clients: &Clients,
+        wire: &Wire,
+    ) -> Result<Arc<Verifier>, Failed> {
         let mut before = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now = HashMap::new();
         let mut issuers = Vec::new();
         for issuer in &plan.issuers {
             let source = source(issuer)?;
             let kept = before.remove(&issuer.issuer).filter(|keys| *keys.source() == source);
-            let keys = kept
-                .unwrap_or_else(|| IssuerKeys::start(&issuer.issuer, source, wire.clone(), self.clock.clone()));
+            let keys = kept.unwrap_or_else(|| {
+                IssuerKeys::start(&issuer.issuer, source, wire.clone(), self.clock.clone())
+            });
             now.insert(issuer.issuer.clone(), keys.clone());
-            issuers.push(Issuer { rules: rules(issuer), keys, introspection: introspection(issuer, clients, wire)? });
+            issuers.push(Issuer {
+                rules: rules(issuer),
+                keys,
+                introspection: introspection(issuer, clients, wire)?,
+            });
         }
         *before = now;
         Ok(Arc::new(Verifier::new(issuers, self.known.clone())))

@@ -90,7 +90,15 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     .map_err(|error| Failed::of(format!("listen {}", plan.listen), error))?;
     let admin_address = plan.admin;
     let address = listening.address;
-    let inner = Arc::new(Inner { house, shared, tls: server_tls, upstream_tls, plan: Mutex::new(Arc::new(plan)), lists, eyes });
+    let inner = Arc::new(Inner {
+        house,
+        shared,
+        tls: server_tls,
+        upstream_tls,
+        plan: Mutex::new(Arc::new(plan)),
+        lists,
+        eyes,
+    });
     let admin = match admin_address {
         Some(admin) => Some(eyes::serve_admin(&inner, admin, &listening, runtime.handle())?),
         None => None,
@@ -109,7 +117,8 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
     let store = CredentialStore::new(limits, clock.clone(), runtime.clone())
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     let mut session_key = [0; 32];
-    aws_lc_rs::rand::fill(&mut session_key).map_err(|_| Failed::of("random numbers", "the system gives none"))?;
+    aws_lc_rs::rand::fill(&mut session_key)
+        .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock), session_key })
 }
 
@@ -169,7 +178,8 @@ impl Inner {
         self.tls.store(tls);
         self.eyes.watch(&plan);
         self.shared.gateway.store(Arc::new(next));
-        let texts = |plan: &Plan| -> Vec<String> { plan.policies.iter().map(|source| source.text.clone()).collect() };
+        let texts =
+            |plan: &Plan| -> Vec<String> { plan.policies.iter().map(|source| source.text.clone()).collect() };
         let changed = texts(&before) != texts(&plan);
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
         if changed {

@@ -1,5 +1,14 @@
 //! What a person types, and what is said: every text under comparison. After a change that is meant, `UPDATE=1` writes
 //! the texts anew; read the difference before you keep it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends where it fails"
+)]
 
 mod documents;
 mod examples;

@@ -113,7 +113,7 @@ async fn heads_that_two_readers_could_split_differently_smuggle_nothing() {
         match status(&answer) {
             200 => assert_eq!(
                 reached.iter().map(|seen| seen.body.clone()).collect::<Vec<_>>(),
-                [body.clone()],
+                std::slice::from_ref(&body),
                 "{how}"
             ),
             code => {

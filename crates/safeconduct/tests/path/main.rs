@@ -1,4 +1,15 @@
 //! The path, from a client's socket to the backend's and back: the real gateway between the testkit's edges.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::type_complexity,
+    clippy::disallowed_types,
+    reason = "a test ends where it fails, and may speak HTTP as it likes"
+)]
 
 mod answers;
 mod as_whom;
@@ -10,11 +21,11 @@ mod crowds;
 mod doorstep;
 mod eras;
 mod exchange;
-mod limits;
-mod line;
 mod hostile;
 mod integrity;
 mod issuers;
+mod limits;
+mod line;
 mod lists;
 mod may;
 mod modern;

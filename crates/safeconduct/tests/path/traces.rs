@@ -36,7 +36,9 @@ async fn a_call_is_a_span_of_its_callers_trace_with_the_backend_below_it() {
     let mut world = World::with(plan).await;
     let client = world.modern("alice");
     let meta = json!({"traceparent": format!("00-{TRACE}-b7ad6b7169203331-01")});
-    let answer = client.request("tools/call", json!({"name": "echo", "arguments": {"text": "hi"}, "_meta": meta})).await;
+    let answer = client
+        .request("tools/call", json!({"name": "echo", "arguments": {"text": "hi"}, "_meta": meta}))
+        .await;
     assert_eq!(answer.unwrap().text(), "hi");
     let seen = world.server().log().last().unwrap();
     let passed_on = seen.header("traceparent").unwrap().to_owned();
@@ -51,7 +53,8 @@ async fn a_call_is_a_span_of_its_callers_trace_with_the_backend_below_it() {
     assert_eq!(passed_on, format!("00-{TRACE}-{}-01", hex(&backend.span_id)));
     assert!(call.start_time_unix_nano <= backend.start_time_unix_nano);
     assert!(backend.end_time_unix_nano <= call.end_time_unix_nano);
-    let attribute = |name: &str| call.attributes.iter().find(|it| it.key == name).map(|it| format!("{:?}", it.value));
+    let attribute =
+        |name: &str| call.attributes.iter().find(|it| it.key == name).map(|it| format!("{:?}", it.value));
     assert!(attribute("enduser.id").unwrap().contains("alice"));
     assert!(attribute("safeconduct.outcome").unwrap().contains("answered"));
 }

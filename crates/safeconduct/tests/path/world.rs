@@ -120,7 +120,9 @@ impl World {
         idp.add_user(User::new("carol", &["support"]));
         let (client, secret) = oauth::Client::basic("gateway");
         idp.add_client(client);
-        idp.allow(Rule::new("gateway", AUDIENCE, BACKEND).scope("backend-mcp:tools:call", "backend-api:read"));
+        idp.allow(
+            Rule::new("gateway", AUDIENCE, BACKEND).scope("backend-mcp:tools:call", "backend-api:read"),
+        );
         let (mut server, mut backend) = (None, None);
         let url = match &plan.behind {
             Behind::Server(options) => {
@@ -140,8 +142,17 @@ impl World {
         std::fs::create_dir_all(dir.join("policies")).unwrap();
         std::fs::write(dir.join("secret"), &secret).unwrap();
         std::fs::write(dir.join("policies/orders.cedar"), &plan.policies).unwrap();
-        let mut world =
-            Self { idp, server, backend, gateway: None, base: String::new(), dir, plan, place: place(), _watched: watched };
+        let mut world = Self {
+            idp,
+            server,
+            backend,
+            gateway: None,
+            base: String::new(),
+            dir,
+            plan,
+            place: place(),
+            _watched: watched,
+        };
         world.base = format!("http://{}", world.place.local_addr().unwrap().as_socket().unwrap());
         world.write_config(&url);
         let (plan, policy) = world.read_config();

@@ -37,7 +37,9 @@ impl Work {
             (Kind::OpenStream, _) => Self::Shape,
             (Kind::Request(_), Class::List(list)) => Self::List(list),
             (Kind::Request(_), Class::Life) if call.method.name() == "initialize" => Self::Capabilities,
-            (Kind::Request(_), _) if call.era == Era::Modern && call.method.name() == "resources/read" => Self::Read,
+            (Kind::Request(_), _) if call.era == Era::Modern && call.method.name() == "resources/read" => {
+                Self::Read
+            }
             (Kind::Request(_), Class::Use) if sight.server.shared_credential => Self::State,
             _ => Self::Pass,
         }
@@ -83,7 +85,8 @@ impl Eyes {
 
     /// Whether a message may be the response to the call: what some client could take for it is.
     fn may_answer(&self, text: &[u8]) -> bool {
-        let Some(asked) = self.call.id().and_then(|id| json::checked(id.as_bytes()).ok()).and_then(canonical_id)
+        let Some(asked) =
+            self.call.id().and_then(|id| json::checked(id.as_bytes()).ok()).and_then(canonical_id)
         else {
             return true;
         };

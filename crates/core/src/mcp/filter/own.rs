@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::mcp::{Call, Era, Kind, json};
-use crate::server::{Announced, Server};
 use crate::refusal::Reason;
+use crate::server::{Announced, Server};
 
 /// The error that stands for an answer that may not pass. `id` is JSON text; -32603 is JSON-RPC's internal error.
 pub(super) fn unreleasable(id: &str, request: &[u8; 26]) -> Bytes {
@@ -39,7 +39,9 @@ pub(super) fn lists_changed(call: &Call, server: &Server) -> Option<Bytes> {
         }
         (Era::Modern, Kind::Request(id)) if listens => {
             let wanted = json::checked(call.body()).ok()?.member("params")?.member("notifications")?;
-            let asked = |name: &str| wanted.member(&format!("{name}ListChanged")).and_then(|it| it.boolean()) == Some(true);
+            let asked = |name: &str| {
+                wanted.member(&format!("{name}ListChanged")).and_then(|it| it.boolean()) == Some(true)
+            };
             let asked = Announced::ALL.into_iter().filter(|(name, _)| asked(name));
             asked.map(|(name, _)| changed(name, Some(id))).collect()
         }

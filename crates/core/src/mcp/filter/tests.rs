@@ -83,7 +83,12 @@ impl Stage {
         self.door.parse(head, body.to_owned().into(), &caller("alice"), &self.server).unwrap()
     }
 
-    pub(super) fn reply(&self, asked: &Head, call: Call, came: Response<Chunks>) -> Response<Filtered<Chunks>> {
+    pub(super) fn reply(
+        &self,
+        asked: &Head,
+        call: Call,
+        came: Response<Chunks>,
+    ) -> Response<Filtered<Chunks>> {
         let (parts, body) = came.into_parts();
         let sight = Sight {
             policy: POLICY.clone(),

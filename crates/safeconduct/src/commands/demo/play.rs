@@ -70,7 +70,11 @@ async fn other_domain(stage: &Stage) -> Played<Scene> {
     let token = stage.token(ALICE);
     let client = connect(stage, "warehouse", &token).await?;
     let answer = client.call("read_warehouse", json!({})).await?;
-    scene.check(&format!("{ALICE} calls read_warehouse and gets stock"), answer.text().contains("bolt-m6"), short(&answer));
+    scene.check(
+        &format!("{ALICE} calls read_warehouse and gets stock"),
+        answer.text().contains("bolt-m6"),
+        short(&answer),
+    );
     let (before, after) = (claims_of(&token), verified(stage.warehouse.visits().pop()));
     scene.check("the API verified domain B's token for real", !after.is_null(), "");
     let foreign = after["iss"] == stage.sts.issuer() && before["iss"] == stage.idp.issuer();
@@ -84,7 +88,11 @@ async fn other_domain(stage: &Stage) -> Played<Scene> {
     let client = connect(stage, "warehouse", &stage.token(BOB)).await?;
     let answer = client.call("read_warehouse", json!({})).await?;
     let refused = answer.message()["error"]["data"]["code"] == "SC-C02";
-    scene.check(&format!("{BOB} is permitted here, but domain B refuses the exchange"), refused, short(&answer));
+    scene.check(
+        &format!("{BOB} is permitted here, but domain B refuses the exchange"),
+        refused,
+        short(&answer),
+    );
     let unmoved = stage.warehouse.visits().len() == visits;
     scene.check("and nothing fell through to the API", unmoved, "");
     Ok(scene)
@@ -104,7 +112,11 @@ async fn rights(stage: &Stage) -> Played<Scene> {
     let told = error["code"] == -31403 && error["data"]["remedy"].is_string();
     scene.check("alice does not refund 900, and is told what to do", told, said(&error["data"]["remedy"]));
     let hidden = bob.call("refund", json!({"amount": 1})).await?;
-    scene.check("bob's refund answers as a tool that does not exist", hidden.error_code() == Some(-32602), short(&hidden));
+    scene.check(
+        "bob's refund answers as a tool that does not exist",
+        hidden.error_code() == Some(-32602),
+        short(&hidden),
+    );
     let (for_alice, for_bob) = (alice.list("tools").await?.names(), bob.list("tools").await?.names());
     let filtered = for_alice == ["list_orders", "refund"] && for_bob == ["list_orders"];
     let seen = format!("alice: {}; bob: {}", for_alice.join(", "), for_bob.join(", "));
@@ -155,13 +167,19 @@ fn never_crossed(stage: &Stage) -> Scene {
 
 /// The log, line by line and as a whole.
 pub(super) fn records(audit: &[Value], stage: &Stage) -> Scene {
-    let mut scene = Scene::new("Attribution", "Every request left one line: who, what, on whose decision, as whom.");
+    let mut scene =
+        Scene::new("Attribution", "Every request left one line: who, what, on whose decision, as whom.");
     let calls: Vec<&Value> = audit.iter().filter(|line| line["method"] == "tools/call").collect();
     scene.check("seven tool calls, seven lines", calls.len() == 7, format!("{} lines", calls.len()));
-    let attributed = calls.iter().all(|line| line["principal"]["subject"].is_string() && line["decision"].is_object());
+    let attributed =
+        calls.iter().all(|line| line["principal"]["subject"].is_string() && line["decision"].is_object());
     scene.check("each names the person and the policy that decided", attributed, "");
     let cached = calls.iter().filter(|line| line["credential"]["source"] == "cache").count();
-    scene.check("second calls took their credential from the cache", cached > 0, format!("{cached} from the cache"));
+    scene.check(
+        "second calls took their credential from the cache",
+        cached > 0,
+        format!("{cached} from the cache"),
+    );
     let secret = canary::find(stage.audit_text().as_bytes());
     scene.check("no token and no secret stands in the log", secret.is_none(), "");
     scene

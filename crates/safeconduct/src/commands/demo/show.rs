@@ -1,5 +1,4 @@
 //! How the play is shown: claims side by side, checks numbered, the log in short.
-#![expect(clippy::indexing_slicing, reason = "a member of a JSON value that is not there reads as null")]
 
 use std::fmt::Write as _;
 
@@ -23,7 +22,8 @@ pub(super) fn report(report: &Report, paint: Paint) -> String {
         for check in &scene.checks {
             number += 1;
             let verdict = if check.held { paint.good("ok    ") } else { paint.bad("FAILED") };
-            let seen = if check.seen.is_empty() { String::new() } else { format!("  ({})", plain(&check.seen)) };
+            let seen =
+                if check.seen.is_empty() { String::new() } else { format!("  ({})", plain(&check.seen)) };
             let _ = writeln!(out, "  {number:>2} {verdict} {}{}", check.what, paint.faint(&seen));
         }
     }
@@ -42,7 +42,7 @@ fn claims(out: &mut String, crossing: &Crossing, paint: Paint) {
         .collect();
     let width = rows.iter().map(|(_, left, _)| left.chars().count()).max().unwrap_or(0).max(26);
     let _ = writeln!(out, "\n  {}", paint.strong(title));
-    let _ = writeln!(out, "  {:<10} {:<width$}   {}", "", "what the caller brought", "what the API got");
+    let _ = writeln!(out, "             {:<width$}   what the API got", "what the caller brought");
     for (name, left, right) in rows {
         let mark = if left == right { ' ' } else { '>' };
         let _ = writeln!(out, "  {name:<10} {left:<width$} {mark} {right}");
@@ -79,7 +79,9 @@ fn audit(out: &mut String, lines: &[Value], paint: Paint) {
             of(line, "/code"),
         );
     }
-    if let Some(line) = lines.iter().find(|line| line["method"] == "tools/call" && line["outcome"] == "answered") {
+    if let Some(line) =
+        lines.iter().find(|line| line["method"] == "tools/call" && line["outcome"] == "answered")
+    {
         let _ = writeln!(out, "\n  {}\n  {line}", paint.faint("one of them, whole:"));
     }
 }

@@ -1,6 +1,5 @@
 //! The stage: an identity provider, a token service of another domain, two APIs, an unmodified MCP server, and
 //! the gateway in front, started from a real configuration file.
-#![expect(clippy::indexing_slicing, reason = "a member of a JSON value that is not there reads as null")]
 
 use std::error::Error;
 use std::path::PathBuf;
