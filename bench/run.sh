@@ -37,7 +37,7 @@ await() { # what it is called, then the condition
 }
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-read -r backend plain cached every < <(free_ports 4)
+read -r backend plain cached every fresh < <(free_ports 5)
 for kind in backend proxy; do
   sed -e "s#@DIR@#$dir#g; s#@BACKEND@#$backend#g; s#@PROXY@#$plain#g" "bench/nginx-$kind.conf" >"$dir/nginx-$kind.conf"
   nginx -c "$dir/nginx-$kind.conf" -p "$dir" -e "$dir/log-nginx-$kind" & pids+=($!)
@@ -111,12 +111,12 @@ done
 cold=$(edges_run cold "http://127.0.0.1:$cached/orders/mcp" "$dir" "$cold"); read -r cold50 cold99 <<<"$cold"
 
 # ---- memory; one exchange for many -------------------------------------------------------------------------------
-# Before the herd: the memory of its connections, given back, would be where later things go.
-known=()
+# On a gateway of its own: what a load has given back would be where later things go.
+start "$fresh" policies; fresh_pid=$started; known=()
 for server in plain more orders; do
-  known+=("$(rss "$cached_pid")"); edges_run callers "http://127.0.0.1:$cached/$server/mcp" "$dir" "$callers" >/dev/null
+  known+=("$(rss "$fresh_pid")"); edges_run callers "http://127.0.0.1:$fresh/$server/mcp" "$dir" "$callers" >/dev/null
 done
-known+=("$(rss "$cached_pid")")
+known+=("$(rss "$fresh_pid")"); after_load=$(rss "$cached_pid")
 exchanges() { curl -fsS -m 10 "$edges/exchanges" || fail "the edges have ended"; }
 before=$(exchanges)
 herd_line=$(edges_run herd "http://127.0.0.1:$cached/orders/mcp" "$(cat "$dir/fresh")" "$herd")
@@ -126,7 +126,7 @@ s0=$(rss "$every_pid")
 target/release/bench-edges streams "http://127.0.0.1:$every/plain/mcp" "$token" "$idle" 4 >"$dir/streams" 2>"$dir/log-streams" & streams=$!
 await "$idle streams" grep -q open "$dir/streams"; s1=$(rss "$every_pid"); wait "$streams" || fail "streams did not last"
 
-lines=$(wc -l <"$dir/audit-$cached.jsonl"); [ "$lines" -gt "$callers" ] || fail "the audit log has only $lines lines"
+lines=$(wc -l <"$dir/audit-$fresh.jsonl"); [ "$lines" -gt "$callers" ] || fail "the audit log has only $lines lines"
 
 ratio() { awk -v a="${cpu[$1]}" -v b="${cpu[nginx]}" 'BEGIN {printf "%.2f", a / b}'; }
 each() { echo $((($2 - $1) * 1024 / $3)); }
@@ -150,6 +150,7 @@ cat <<TABLE
 | resident per remembered decision | $decision B | |
 | resident per known caller (verified token, claims; of the last 1,024 the entities) | $(($(each "${known[0]}" "${known[1]}" "$callers") - decision)) B | |
 | resident with $callers callers, all of this for each | $((known[3] / 1024)) MB | |
+| resident after the load at 32 connections | $((after_load / 1024)) MB | |
 | resident per idle stream, $idle streams | $(each "$s0" "$s1" "$idle") B | 12288 B |
 | resident with $idle idle streams | $((s1 / 1024)) MB | |
 | $herd concurrent calls of one cold key | $herd_exchanges exchange, $herd_line | 1 exchange |
