@@ -179,7 +179,7 @@ impl Authenticated {
     /// Parses the body, once.
     ///
     /// # Errors
-    /// Everything that [`door::parse`] refuses.
+    /// Everything that [`door::Door::parse`] refuses.
     pub fn admit(self, body: Bytes, door: &door::Door) -> Moved<Admitted> {
         let Self { server, head, principal, subject, source_ip, mut trail } = self;
         trail.note(|record| record.bytes_in = body.len() as u64);

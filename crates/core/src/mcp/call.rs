@@ -92,7 +92,7 @@ impl Target {
     }
 }
 
-/// One call, parsed once. Made only by [`super::door::parse`].
+/// One call, parsed once. Made only by [`super::door::Door::parse`].
 #[derive(Debug)]
 pub struct Call {
     pub(crate) kind: Kind,

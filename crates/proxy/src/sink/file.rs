@@ -51,14 +51,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults for a target: digests, batches, deny, 4 MiB.
+    /// The defaults for a target: digests, batches, deny, 16 MiB (half a second of lines at the rates of docs/performance.md).
     pub fn new(target: Target) -> Self {
         Self {
             target,
             arguments: Arguments::default(),
             flush: Flush::default(),
             on_failure: OnFailure::default(),
-            buffer: 4 << 20,
+            buffer: 16 << 20,
         }
     }
 }
