@@ -98,7 +98,8 @@ impl Credentials {
                 }
             }
             Some(Plan::Fixed(fixed)) => {
-                if fixed.reread(self.store.clock.steady()).is_same_as(outbound.credential()) {
+                let current = fixed.reread(self.store.clock.steady());
+                if current.is_none_or(|current| current.is_same_as(outbound.credential())) {
                     return Err(outbound.refuse(refused));
                 }
             }
@@ -138,7 +139,13 @@ impl Credentials {
         let chain = match self.plans.get(&authorized.server().name) {
             Some(Plan::Chain(chain)) => chain,
             Some(Plan::None(credential)) => return Begun::Ready(credential.clone()),
-            Some(Plan::Fixed(fixed)) => return Begun::Ready(fixed.credential(self.store.clock.steady())),
+            Some(Plan::Fixed(fixed)) => {
+                let credential = fixed.credential(self.store.clock.steady());
+                return credential.map_or_else(
+                    || Begun::Refused(Reason::Internal("a static secret that no header may hold".into())),
+                    Begun::Ready,
+                );
+            }
             None => return Begun::Refused(Reason::Internal("a server without a credential plan".into())),
         };
         let (store, principal) = (&self.store, authorized.principal());

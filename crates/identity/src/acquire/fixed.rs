@@ -25,7 +25,8 @@ pub(super) struct Fixed {
 struct Made {
     at: Duration,
     from: Arc<Secret>,
-    credential: Credential,
+    /// None until there was one that a header may hold.
+    credential: Option<Credential>,
 }
 
 impl Fixed {
@@ -44,8 +45,9 @@ impl Fixed {
         Self { rotates: secret.rotates(), secret, delivery: delivery.clone(), record, made }
     }
 
-    /// The credential; a file is looked at again at most once a second.
-    pub(super) fn credential(&self, now: Duration) -> Credential {
+    /// The credential; a file is looked at again at most once a second. None for a secret that no header may hold: a
+    /// call must not leave without what its server was configured with.
+    pub(super) fn credential(&self, now: Duration) -> Option<Credential> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.rotates || now < made.at + LOOK_AGAIN {
             return made.credential.clone();
@@ -54,13 +56,13 @@ impl Fixed {
         self.reread(now)
     }
 
-    /// The credential from the file as it is now.
-    pub(super) fn reread(&self, now: Duration) -> Credential {
+    /// The credential from the file as it is now; the last good one, if that is none.
+    pub(super) fn reread(&self, now: Duration) -> Option<Credential> {
         let current = self.secret.current();
         let mut kept = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         kept.at = now;
         if kept.from.expose() != current.expose() {
-            kept.credential = made(&current, &self.delivery, &self.record);
+            kept.credential = made(&current, &self.delivery, &self.record).or(kept.credential.take());
             kept.from = current;
         }
         kept.credential.clone()
@@ -71,10 +73,10 @@ impl Fixed {
     }
 }
 
-/// A secret that cannot stand in a header gives no credential: the backend will say 401, and nothing leaks.
-fn made(secret: &Secret, delivery: &Delivery, record: &CredentialRecord) -> Credential {
-    Credential::configured(secret, delivery, record.clone()).unwrap_or_else(|| {
-        tracing::error!("a static secret holds characters that no header may hold: it is not sent");
-        Credential::none()
-    })
+fn made(secret: &Secret, delivery: &Delivery, record: &CredentialRecord) -> Option<Credential> {
+    let made = Credential::configured(secret, delivery, record.clone());
+    if made.is_none() {
+        tracing::error!("a static secret holds characters that no header may hold: it is not used");
+    }
+    made
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use safeconduct_core::caller::KeySet;
 use tokio::sync::watch;
 
@@ -33,7 +33,7 @@ pub struct Keys {
 pub struct IssuerKeys {
     issuer: Box<str>,
     source: KeySource,
-    wire: Wire,
+    wire: ArcSwap<Wire>,
     clock: Arc<dyn Clock>,
     current: ArcSwapOption<Keys>,
     state: Mutex<State>,
@@ -69,7 +69,7 @@ impl IssuerKeys {
         let keys = Arc::new(Self {
             issuer: issuer.into(),
             source,
-            wire: wire.clone(),
+            wire: ArcSwap::from_pointee(wire.clone()),
             clock,
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
@@ -77,6 +77,11 @@ impl IssuerKeys {
         });
         wire.runtime().spawn(refresh(Arc::downgrade(&keys)));
         keys
+    }
+
+    /// Fetches from now on with another client (other certificates).
+    pub fn rewire(&self, wire: Wire) {
+        self.wire.store(Arc::new(wire));
     }
 
     /// Where the keys come from: an issuer whose source stays keeps its keys over a reload.
@@ -176,7 +181,7 @@ impl IssuerKeys {
             state.fetching = true;
         }
         let flight = Flight { keys: self.clone(), landed: false };
-        self.wire.runtime().spawn(flight.fly());
+        self.wire.load().runtime().spawn(flight.fly());
         true
     }
 
@@ -226,7 +231,8 @@ struct Flight {
 impl Flight {
     async fn fly(mut self) {
         let IssuerKeys { source, issuer, wire, .. } = &*self.keys;
-        let found = tokio::time::timeout(LONGEST_FETCH, fetch(source, issuer, wire)).await;
+        let wire = wire.load_full();
+        let found = tokio::time::timeout(LONGEST_FETCH, fetch(source, issuer, &wire)).await;
         let found = found.unwrap_or_else(|_| Err(Unavailable::new(issuer, "no keys in ten seconds")));
         self.landed = true;
         self.keys.land(found);

@@ -42,7 +42,13 @@ impl Issuers {
         let mut issuers = Vec::new();
         for issuer in &plan.issuers {
             let source = source(issuer)?;
-            let kept = before.remove(&issuer.issuer).filter(|keys| *keys.source() == source);
+            // A file is read anew; keys from the network stay, and are fetched with the certificates of this plan.
+            let kept = before
+                .remove(&issuer.issuer)
+                .filter(|keys| *keys.source() == source && !matches!(source, KeySource::File(_)));
+            if let Some(keys) = &kept {
+                keys.rewire(wire.clone());
+            }
             let keys = kept.unwrap_or_else(|| {
                 IssuerKeys::start(&issuer.issuer, source, wire.clone(), self.clock.clone())
             });

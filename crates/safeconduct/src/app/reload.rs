@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::running::Inner;
+use crate::config::plan::KeysPlan;
 use crate::config::{self, Plan};
 
 /// How the last reload went, for status.
@@ -50,6 +51,7 @@ pub(super) fn watch(inner: Arc<Inner>, config: PathBuf) -> impl Future<Output = 
 
 /// Reads everything anew and puts it to work, if it holds up.
 pub(super) fn reread(inner: &Inner, path: &Path) {
+    let _one = inner.reloading.lock().unwrap_or_else(PoisonError::into_inner);
     let result = read(path).and_then(|(plan, policy)| {
         let restart = needs_restart(&inner.plan(), &plan);
         inner.reload(plan, policy).map_err(|error| error.to_string())?;
@@ -84,13 +86,27 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     if old.audit != new.audit {
         return Some("audit");
     }
-    (old.telemetry != new.telemetry).then_some("telemetry")
+    if old.telemetry != new.telemetry {
+        return Some("telemetry");
+    }
+    if (old.limits.connections, old.limits.credentials) != (new.limits.connections, new.limits.credentials) {
+        return Some("limits.connections or limits.credentials");
+    }
+    let at_start = |plan: &Plan| {
+        let timeouts = &plan.timeouts;
+        (timeouts.head, timeouts.connect, timeouts.drain, timeouts.token_endpoint)
+    };
+    (at_start(old) != at_start(new)).then_some("timeouts.head, connect, drain or token_endpoint")
 }
 
 fn stamps(plan: &Plan, config: &Path) -> Stamps {
     let mut files = vec![config.to_owned()];
     files.extend(plan.tls.iter().flat_map(|tls| [tls.cert.clone(), tls.key.clone()]));
     files.extend(plan.ca_file.clone());
+    files.extend(plan.issuers.iter().filter_map(|issuer| match &issuer.keys {
+        KeysPlan::JwksFile(path) => Some(path.clone()),
+        KeysPlan::Discovery | KeysPlan::JwksUri(_) => None,
+    }));
     for path in &plan.policy_paths {
         files.push(path.clone());
         let inside = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());

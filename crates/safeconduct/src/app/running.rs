@@ -22,6 +22,7 @@ use super::eyes::{self, Eyes};
 use super::issuers::Issuers;
 use super::{Failed, tls};
 use crate::config::Plan;
+use crate::config::plan::{ServerPlan, StepPlan};
 
 /// A gateway at work.
 pub struct Running {
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     upstream_tls: Arc<ArcSwap<rustls::ClientConfig>>,
     pub(super) plan: Mutex<Arc<Plan>>,
+    /// One reload at a time: what was read last is put to work last.
+    pub(super) reloading: Mutex<()>,
     lists: watch::Sender<u64>,
     pub(super) eyes: Eyes,
 }
@@ -53,7 +56,8 @@ pub(super) struct Inner {
 pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .max_blocking_threads(4)
+        // Names are resolved on these; one that hangs must not hold up the others. They start when needed.
+        .max_blocking_threads(64)
         .thread_name("background")
         .enable_all()
         .build()
@@ -96,6 +100,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         tls: server_tls,
         upstream_tls,
         plan: Mutex::new(Arc::new(plan)),
+        reloading: Mutex::new(()),
         lists,
         eyes,
     });
@@ -108,10 +113,13 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
 }
 
 fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed> {
+    // As long as the slowest chain may take; each step bounds itself by its own `timeout`.
+    let chain = |server: &ServerPlan| server.credential.iter().map(step_time).sum::<Duration>();
+    let longest = plan.servers.iter().map(chain).fold(plan.timeouts.token_endpoint, Duration::max);
     let limits = CredentialLimits {
         cache: CacheLimits { entries: plan.limits.credentials as usize, ..CacheLimits::default() },
-        wait: plan.timeouts.token_endpoint + Duration::from_secs(5),
-        ..CredentialLimits::default()
+        wait: longest + Duration::from_secs(5),
+        step: longest + Duration::from_secs(5),
     };
     let clock = Arc::new(SystemClock::new());
     let store = CredentialStore::new(limits, clock.clone(), runtime.clone())
@@ -120,6 +128,13 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
     aws_lc_rs::rand::fill(&mut session_key)
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock), session_key })
+}
+
+fn step_time(step: &StepPlan) -> Duration {
+    match step {
+        StepPlan::Exchange(exchange) => exchange.timeout,
+        StepPlan::Static(_) => Duration::ZERO,
+    }
 }
 
 impl Running {
@@ -172,9 +187,11 @@ impl Inner {
         let _entered = self.house.runtime.enter();
         let before = self.plan();
         let gateway = self.shared.gateway.load_full();
-        let next = assemble(&self.house, &plan, policy, Some(Before { plan: &before, gateway: &gateway }))?;
+        // What may fail comes first: a bad plan changes nothing.
         let tls = plan.tls.as_ref().map(tls::server).transpose()?;
-        self.upstream_tls.store(tls::upstream(&plan)?);
+        let upstream_tls = tls::upstream(&plan)?;
+        let next = assemble(&self.house, &plan, policy, Some(Before { plan: &before, gateway: &gateway }))?;
+        self.upstream_tls.store(upstream_tls);
         self.tls.store(tls);
         self.eyes.watch(&plan);
         self.shared.gateway.store(Arc::new(next));

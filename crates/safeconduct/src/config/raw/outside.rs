@@ -26,7 +26,8 @@ section! {
     Audit {
         /// The file, opened for appending and opened again on SIGHUP. `-` is standard output. Default: `-`.
         file: String;
-        /// What of a call's arguments is written: `digest` (a keyed hash), `names` (their names), or `full`.
+        /// What of a call's arguments is written: `digest` (SHA-256 of their text: whoever has the log can try guesses),
+        /// `names` (their names), or `full`.
         /// Default: `digest`.
         arguments: ArgumentDetail;
         /// `batch`: lines are written together, at most 5 ms late. `before_answer`: a caller gets an answer when its
