@@ -520,13 +520,20 @@ fn note_call(record: &mut crate::audit::Record, call: &Call, head: &Head) {
         }
         Era::Modern => "2026-07-28",
     });
-    record.method = Some(call.method.name().into());
-    record.target = call.target.name().map(Into::into);
+    record.method = Some(short(call.method.name()));
+    record.target = call.target.name().map(short);
     record.arguments = call.arguments();
     // SEP-414: `_meta.traceparent` outranks the header, which was noted with the head.
     if let Some(traceparent) = call.traceparent() {
         record.note_traceparent(traceparent);
     }
+}
+
+/// Names are the caller's choice and may be megabytes; what is kept of them for the record may not.
+fn short(name: &str) -> Box<str> {
+    const LONGEST: usize = 2048;
+    let end = (0..=name.len().min(LONGEST)).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    name.get(..end).unwrap_or_default().into()
 }
 
 fn audience_fits(token: &[Box<str>], resource: &str, accepted: &[Box<str>]) -> bool {

@@ -46,19 +46,29 @@ impl Gateway {
         if known() || now.since(*last) < PAUSE {
             return;
         }
-        *last = now;
         let mut cursor = None;
+        let until = tokio::time::Instant::now() + self.lifetimes.answer;
         for _ in 0..PAGES {
             // Boxed, so that calls which need none of this do not carry the room for it.
-            cursor = Box::pin(self.page(admitted, upstream, cursor.as_deref())).await;
+            let page = Box::pin(self.page(admitted, upstream, cursor.as_deref()));
+            // Only a list that was read counts as asked for: what one caller is refused is not the others' loss.
+            let Ok(Some(next)) = tokio::time::timeout_at(until, page).await else { return };
+            cursor = next;
             if cursor.is_none() || known() {
-                return;
+                break;
             }
         }
+        *last = admitted.now();
     }
 
-    /// Asks for one page; the next page's cursor. What goes wrong is in the question's own record.
-    async fn page(&self, admitted: &Admitted, upstream: &Upstream, cursor: Option<&str>) -> Option<String> {
+    /// Asks for one page; the next page's cursor, if there is one. None when the list could not be read: what went
+    /// wrong is in the question's own record.
+    async fn page(
+        &self,
+        admitted: &Admitted,
+        upstream: &Upstream,
+        cursor: Option<&str>,
+    ) -> Option<Option<String>> {
         let id = crate::request_id::next(admitted.now());
         let body = question(admitted.call().era(), cursor);
         let now = admitted.now();
@@ -79,7 +89,7 @@ impl Gateway {
         };
         let read = released.into_response().into_body().collect();
         let bytes = tokio::time::timeout(self.lifetimes.answer, read).await.ok()?.ok()?.to_bytes();
-        next_cursor(&bytes)
+        Some(next_cursor(&bytes))
     }
 }
 

@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -176,7 +176,7 @@ impl Worker {
         tokio::spawn(async move {
             let _counted = counted;
             match tls {
-                None => plain(stream, peer, service, drain, head).await,
+                None => serve_http1(stream, peer, service, drain, head).await,
                 // Boxed, so that plain connections do not carry the room for it.
                 Some(tls) => Box::pin(secure(stream, peer, service, drain, head, tls)).await,
             }
@@ -213,13 +213,15 @@ impl Drop for Counted {
     }
 }
 
-async fn plain(
-    stream: TcpStream,
+async fn serve_http1<I>(
+    io: I,
     peer: SocketAddr,
     service: Arc<Service>,
     mut drain: watch::Receiver<bool>,
     head: Duration,
-) {
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     // Boxed: what a call needs is given back as soon as its answer begins. A stream keeps its connection for hours.
     let answer = service_fn(move |request| {
         let service = service.clone();
@@ -230,7 +232,7 @@ async fn plain(
         .header_read_timeout(head)
         .max_header_size(HEAD_BYTES)
         .max_headers(100)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(io), answer);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // What breaks a connection is seen by the trail of its request.
@@ -246,31 +248,62 @@ async fn secure(
     stream: TcpStream,
     peer: SocketAddr,
     service: Arc<Service>,
-    mut drain: watch::Receiver<bool>,
+    drain: watch::Receiver<bool>,
     head: Duration,
     tls: Arc<rustls::ServerConfig>,
 ) {
     let Ok(Ok(stream)) = tokio::time::timeout(head, TlsAcceptor::from(tls).accept(stream)).await else {
         return;
     };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        serve_http2(stream, peer, service, drain, head).await;
+    } else {
+        serve_http1(stream, peer, service, drain, head).await;
+    }
+}
+
+/// HTTP/2 has no time for a head: a connection without a new request for as long is asked to end. Answers in
+/// flight go on, and a peer that does not answer our pings is gone.
+async fn serve_http2<I>(
+    io: I,
+    peer: SocketAddr,
+    service: Arc<Service>,
+    mut drain: watch::Receiver<bool>,
+    head: Duration,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
     let answer = service_fn(move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
         let service = service.clone();
         Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) })
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_headers(100);
-    builder
-        .http2()
+    let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(HEAD_BYTES as u32);
-    let connection = builder.serve_connection(TokioIo::new(stream), answer);
+        .keep_alive_interval(head)
+        .keep_alive_timeout(head)
+        .max_concurrent_streams(100)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .serve_connection(TokioIo::new(io), answer);
+    let quiet = async {
+        let mut before = usize::MAX;
+        loop {
+            let now = seen.load(Ordering::Relaxed);
+            if now == before {
+                break;
+            }
+            before = now;
+            tokio::time::sleep(head).await;
+        }
+    };
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        _ = connection.as_mut() => {}
-        () = drained(&mut drain) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        _ = connection.as_mut() => return,
+        () = quiet => {}
+        () = drained(&mut drain) => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
 }

@@ -293,12 +293,20 @@ impl Drop for Stream {
         if self.terms.era == Era::Modern || self.terms.verb != Verb::Post || body.is_end_stream() {
             return;
         }
+        if self.events && self.terms.place.is_none() {
+            // Beyond the caller's share of streams nobody reads on.
+            return;
+        }
         body.abandon();
-        let patience = self.terms.lifetimes.idle;
+        let (patience, last, place) = (self.terms.lifetimes.idle, self.last(), self.terms.place.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 use http_body_util::BodyExt;
-                while let Ok(Some(Ok(_))) = tokio::time::timeout(patience, body.frame()).await {}
+                let read_on = async {
+                    while let Ok(Some(Ok(_))) = tokio::time::timeout(patience, body.frame()).await {}
+                };
+                let _ = tokio::time::timeout_at(last, read_on).await;
+                drop(place);
             });
         }
     }

@@ -15,6 +15,8 @@ use super::wanted::{WHOLE, Wanted};
 const MAX_DEPTH: usize = 128;
 /// Most values that are built for one decision: sets are sorted, so their cost is more than linear.
 const MAX_VALUES: usize = 16_384;
+/// Most bytes of paths that are kept of values that Cedar cannot hold.
+const MAX_PATHS: usize = 1 << 20;
 
 /// A path of names below `context.args`.
 pub(super) type Path = Vec<Box<str>>;
@@ -54,6 +56,7 @@ pub(super) fn read(json: &[u8], wanted: &Wanted, names: &[Box<str>]) -> Result<A
         inexact: Vec::new(),
         folded: vec![None; names.len()],
         values: 0,
+        kept: 0,
     };
     if reader.peek() != Some(b'{') {
         return Err(Unreadable::NotAnObject);
@@ -78,6 +81,8 @@ struct Reader<'a> {
     inexact: Vec<Path>,
     folded: Vec<Option<Box<str>>>,
     values: usize,
+    /// Bytes of the paths kept in `inexact`.
+    kept: usize,
 }
 
 type Value = Option<RestrictedExpression>;
@@ -100,11 +105,11 @@ impl<'a> Reader<'a> {
             b'f' => self.word("false").map(|()| wanted.map(|_| RestrictedExpression::new_bool(false))),
             b'n' => {
                 self.word("null")?;
-                Ok(self.unknown(wanted))
+                self.unknown(wanted)
             }
             _ => match self.number()? {
                 Number::Exact(value) => Ok(wanted.map(|_| RestrictedExpression::new_long(value))),
-                Number::Inexact => Ok(self.unknown(wanted)),
+                Number::Inexact => self.unknown(wanted),
             },
         }
     }
@@ -199,11 +204,16 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn unknown(&mut self, wanted: Option<&Wanted>) -> Value {
+    fn unknown(&mut self, wanted: Option<&Wanted>) -> Result<Value, Unreadable> {
         if wanted.is_some() {
+            // Each is kept with its whole path, and the names in it are the caller's choice.
+            self.kept += self.path.iter().map(|name| name.len() + 32).sum::<usize>();
+            if self.kept > MAX_PATHS {
+                return Err(Unreadable::TooLarge);
+            }
             self.inexact.push(self.path.iter().map(|name| Box::from(&**name)).collect());
         }
-        None
+        Ok(None)
     }
 
     fn compare(&mut self, name: &str) {

@@ -21,6 +21,7 @@ mod crowds;
 mod doorstep;
 mod eras;
 mod exchange;
+mod greedy;
 mod hostile;
 mod integrity;
 mod issuers;

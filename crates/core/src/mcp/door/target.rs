@@ -69,6 +69,9 @@ type Subscribed = (&'static str, fn(Box<str>) -> Target);
 /// Lists inside `params.notifications` of `subscriptions/listen`.
 const SUBSCRIBED: [Subscribed; 2] = [("resourceSubscriptions", Target::Resource), ("taskIds", Target::Task)];
 
+/// Most things that one call may subscribe to: each of them is decided on.
+const MOST: usize = 1024;
+
 fn subscribed(envelope: &Envelope<'_>) -> Result<Vec<Target>, Reason> {
     let Some(notifications) = object(envelope.param("notifications"), "notifications is not an object")?
     else {
@@ -89,6 +92,9 @@ fn subscribed(envelope: &Envelope<'_>) -> Result<Vec<Target>, Reason> {
             return Err(invalid("a subscription that is not a list"));
         }
         for element in list.elements() {
+            if items.len() == MOST {
+                return Err(invalid("more than 1024 subscriptions in one call"));
+            }
             let text = element.string().ok_or_else(|| invalid("a subscription to what is not a string"))?;
             items.push(target(text.into()));
         }
