@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
+use safeconduct_core::mcp::filter::Asked;
 use safeconduct_core::mcp::{Verb, door};
 use safeconduct_core::refusal::{Reason, Refusal};
 use safeconduct_core::server::Server;
@@ -47,11 +48,31 @@ pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBo
         target: trail.record().and_then(|record| record.target.as_deref()),
         method: trail.record().and_then(|record| record.method.as_deref()),
     };
-    let answer = answer(&reason, &facts);
-    let request_id = trail.id();
-    let request_id = std::str::from_utf8(&request_id).unwrap_or_default();
     let server = trail.record().and_then(|record| record.server.clone());
-    let body = write(&answer, &reason, id.as_deref(), request_id);
+    let (response, length) = written(&reason, &facts, id.as_deref(), &trail.id(), server.as_deref());
+    tracing::debug!(code = reason.code(), fault = reason.fault().word(), "refused");
+    trail.refused(&reason, detail(&reason), length);
+    response
+}
+
+/// Answers a request whose record is closed already: it says why.
+pub fn recorded(reason: &Reason, asked: &Asked) -> Response<ResponseBody> {
+    let Asked { id, modern, request } = asked;
+    let facts = Facts { modern: *modern, request: id.is_some(), stream: false, target: None, method: None };
+    written(reason, &facts, id.as_deref(), request, None).0
+}
+
+/// The response, and the length of its body.
+fn written(
+    reason: &Reason,
+    facts: &Facts<'_>,
+    id: Option<&str>,
+    request_id: &[u8; 26],
+    server: Option<&Server>,
+) -> (Response<ResponseBody>, u64) {
+    let answer = answer(reason, facts);
+    let request_id = std::str::from_utf8(request_id).unwrap_or_default();
+    let body = write(&answer, reason, id, request_id);
     let mut response = Response::new(ResponseBody::Whole(None));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
@@ -62,7 +83,7 @@ pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBo
     }
     put(headers, header::HeaderName::from_static("x-request-id"), request_id);
     if let Some(challenge) = &answer.challenge
-        && let Some(server) = &server
+        && let Some(server) = server
     {
         put(headers, header::WWW_AUTHENTICATE, &challenge_text(challenge, server));
     }
@@ -74,9 +95,7 @@ pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBo
     }
     let length = body.len() as u64;
     *response.body_mut() = ResponseBody::whole(body);
-    tracing::debug!(code = reason.code(), fault = reason.fault().word(), request = request_id, "refused");
-    trail.refused(&reason, detail(&reason), length);
-    response
+    (response, length)
 }
 
 struct Facts<'a> {

@@ -103,8 +103,15 @@ impl Gateway {
         if call.era() == Era::Modern || call.id().is_none() {
             return upstream.send(outbound, &self.credentials, patience).await;
         }
+        let Some(place) = self.limits.outlive(outbound.authorized().principal(), outbound.now()) else {
+            return upstream.send(outbound, &self.credentials, patience).await;
+        };
         let (upstream, credentials) = (upstream.clone(), self.credentials.clone());
-        Detach::new(async move { upstream.send(outbound, &credentials, patience).await }).await
+        Detach::new(async move {
+            let _place = place;
+            upstream.send(outbound, &credentials, patience).await
+        })
+        .await
     }
 }
 

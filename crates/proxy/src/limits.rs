@@ -28,7 +28,12 @@ struct Caller {
     /// When the bucket would be empty again (GCRA's theoretical arrival time).
     busy_until: Timestamp,
     streams: u32,
+    /// Legacy calls in flight, which may outlive their connections.
+    outliving: u32,
 }
+
+/// Legacy calls of one caller that may outlive their connections; further ones end with theirs.
+const OUTLIVING: u32 = 64;
 
 /// What is known of callers, shared by all threads; one short lock per call.
 pub struct Limits {
@@ -38,10 +43,11 @@ pub struct Limits {
     shards: Vec<Mutex<HashMap<u64, Caller>>>,
 }
 
-/// One open stream of a caller; gives its place back when dropped.
-pub struct StreamPlace {
+/// One of a caller's places; given back when dropped.
+pub struct Place {
     limits: Arc<Limits>,
     key: u64,
+    counted: fn(&mut Caller) -> &mut u32,
 }
 
 impl Limits {
@@ -83,16 +89,33 @@ impl Limits {
     ///
     /// # Errors
     /// `TooManyStreams`.
-    pub fn stream(self: &Arc<Self>, caller: &Principal, now: Timestamp) -> Result<StreamPlace, Reason> {
+    pub fn stream(self: &Arc<Self>, caller: &Principal, now: Timestamp) -> Result<Place, Reason> {
+        self.place(caller, now, self.streams, |state| &mut state.streams)
+    }
+
+    /// Takes a place for a call that goes on when its caller's connection ends. None when the caller has too many of
+    /// these: what nobody waits for must not be without bounds.
+    pub fn outlive(self: &Arc<Self>, caller: &Principal, now: Timestamp) -> Option<Place> {
+        self.place(caller, now, OUTLIVING, |state| &mut state.outliving).ok()
+    }
+
+    fn place(
+        self: &Arc<Self>,
+        caller: &Principal,
+        now: Timestamp,
+        most: u32,
+        counted: fn(&mut Caller) -> &mut u32,
+    ) -> Result<Place, Reason> {
         let key = self.key(caller);
         self.with(key, now, |state| {
-            if state.streams >= self.streams {
+            let count = counted(state);
+            if *count >= most {
                 return Err(Reason::TooManyStreams);
             }
-            state.streams += 1;
+            *count += 1;
             Ok(())
         })?;
-        Ok(StreamPlace { limits: self.clone(), key })
+        Ok(Place { limits: self.clone(), key, counted })
     }
 
     fn key(&self, caller: &Principal) -> u64 {
@@ -110,7 +133,7 @@ impl Limits {
             return Err(Reason::Internal("the limits are poisoned".into()));
         };
         if callers.len() >= CALLERS && !callers.contains_key(&key) {
-            callers.retain(|_, state| state.streams > 0 || state.busy_until > now);
+            callers.retain(|_, state| state.streams > 0 || state.outliving > 0 || state.busy_until > now);
             if callers.len() >= CALLERS {
                 return Err(Reason::Overloaded);
             }
@@ -119,10 +142,11 @@ impl Limits {
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for Place {
     fn drop(&mut self) {
         let _ = self.limits.with(self.key, Timestamp::default(), |state| {
-            state.streams = state.streams.saturating_sub(1);
+            let count = (self.counted)(state);
+            *count = count.saturating_sub(1);
             Ok(())
         });
     }

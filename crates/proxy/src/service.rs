@@ -8,11 +8,12 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use safeconduct_core::audit::{Sink, Trail};
 use safeconduct_core::mcp::Verb;
+use safeconduct_core::mcp::filter::Asked;
 use safeconduct_core::path::Released;
 use safeconduct_core::refusal::Reason;
 use tokio::sync::watch;
 
-use crate::answer::respond;
+use crate::answer::{recorded, respond};
 use crate::body::ResponseBody;
 use crate::cors;
 use crate::entrance::Route;
@@ -154,10 +155,12 @@ impl Service {
         match gateway.serve(from, request, &self.upstream, trail).await {
             Ok(released) => self.released(gateway, released, verb).await,
             Err(refusal) => {
+                let asked =
+                    Asked { id: refusal.id.clone(), modern: refusal.modern, request: refusal.trail.id() };
                 let response = respond(refusal, Some(verb));
                 match self.shared.audit.settle().await {
                     Ok(()) => response,
-                    Err(NotDurable) => self.unrecorded(),
+                    Err(NotDurable) => recorded(&Reason::AuditUnavailable, &asked),
                 }
             }
         }
@@ -177,7 +180,13 @@ impl Service {
         let now = self.shared.sink.now();
         let place = match events.then(|| gateway.limits.stream(&caller, now)) {
             // Others took the last places since there was room for this one.
-            Some(Err(reason)) if listens || verb == Verb::Get => return self.refuse(reason),
+            Some(Err(reason)) if listens || verb == Verb::Get => {
+                let asked = body.asked();
+                return match body.into_refusal(reason.clone()) {
+                    Some(refusal) => respond(refusal, Some(verb)),
+                    None => recorded(&reason, &asked),
+                };
+            }
             // What was done is told, also to a caller with many streams: the place is only not counted.
             Some(taken) => taken.ok(),
             None => None,
@@ -199,16 +208,21 @@ impl Service {
             let stream = Recorded::new(Stream::new(body, events, terms), self.shared.audit.clone());
             return Response::from_parts(parts, ResponseBody::Recorded(Box::new(stream)));
         }
-        let stream = Stream::new(body, events, terms);
         if !recorded_first {
-            return Response::from_parts(parts, ResponseBody::Stream(Box::new(stream)));
+            return Response::from_parts(
+                parts,
+                ResponseBody::Stream(Box::new(Stream::new(body, events, terms))),
+            );
         }
+        let asked = body.asked();
+        let stream = Stream::new(body, events, terms);
         let Ok(whole) = Box::pin(stream.whole()).await else {
-            return self.refuse(Reason::BadBackendAnswer("the answer broke off".into()));
+            return recorded(&Reason::BadBackendAnswer("the answer broke off".into()), &asked);
         };
         match self.shared.audit.settle().await {
             Ok(()) => Response::from_parts(parts, ResponseBody::whole(whole)),
-            Err(NotDurable) => self.unrecorded(),
+            // What was to be on disk first is not: the answer stays here.
+            Err(NotDurable) => recorded(&Reason::AuditUnavailable, &asked),
         }
     }
 
@@ -216,16 +230,6 @@ impl Service {
         let mut lists = self.shared.lists.clone();
         lists.mark_unchanged();
         lists
-    }
-
-    /// What was to be on disk first is not: the answer stays here.
-    fn unrecorded(&self) -> Response<ResponseBody> {
-        self.refuse(Reason::AuditUnavailable)
-    }
-
-    fn refuse(&self, reason: Reason) -> Response<ResponseBody> {
-        let sink = &self.shared.sink;
-        respond(early(Trail::open(sink.clone(), crate::request_id::next(sink.now())), reason), None)
     }
 }
 

@@ -16,7 +16,7 @@ use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use crate::limits::StreamPlace;
+use crate::limits::Place;
 use crate::upstream::ServerBody;
 
 /// Why an answer was ended, as its record says it.
@@ -58,7 +58,7 @@ pub struct Terms {
     /// Counts the times that lists changed because policies did.
     pub lists: watch::Receiver<u64>,
     /// The caller's place among its streams.
-    pub place: Option<StreamPlace>,
+    pub place: Option<Place>,
 }
 
 /// An answer on its way to the caller.

@@ -167,7 +167,7 @@ impl<'n> Section<'n> {
                 if is_telling(&entry.name)
                     || nearest(&entry.name, known.iter().copied()).is_some_and(is_telling)
                 {
-                    problems.keep_secret(entry.value.span.clone());
+                    problems.keep_secret(&entry.value);
                 }
             }
         }

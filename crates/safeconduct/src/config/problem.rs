@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::node::{Kind, Node};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,9 +97,14 @@ impl Problems {
         self.note(Severity::Warning, span, message.into())
     }
 
-    /// Keeps this place out of everything that is printed.
-    pub(crate) fn keep_secret(&mut self, span: Range<usize>) {
-        self.secret_spans.push(span);
+    /// Keeps this value, and all that is in it, out of everything that is printed.
+    pub(crate) fn keep_secret(&mut self, node: &Node) {
+        self.secret_spans.push(node.span.clone());
+        match &node.kind {
+            Kind::List(items) => items.iter().for_each(|item| self.keep_secret(item)),
+            Kind::Map(entries) => entries.iter().for_each(|entry| self.keep_secret(&entry.value)),
+            Kind::Null | Kind::Flag(_) | Kind::Number(_) | Kind::Text(_) => {}
+        }
     }
 
     fn note(&mut self, severity: Severity, span: Range<usize>, message: String) -> Noted<'_> {

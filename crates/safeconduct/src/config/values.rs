@@ -337,7 +337,7 @@ pub(crate) enum SecretText {
 impl Decode for SecretText {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let (Kind::Text(text) | Kind::Number(text)) = &node.kind else {
-            problems.keep_secret(node.span.clone());
+            problems.keep_secret(node);
             expected(node, problems, "a secret by reference: `env:NAME` or `file:PATH`");
             return None;
         };
@@ -347,7 +347,7 @@ impl Decode for SecretText {
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Some(Self::File(path.to_owned()));
         }
-        problems.keep_secret(node.span.clone());
+        problems.keep_secret(node);
         if let Some(secret) = text.strip_prefix("inline:").filter(|secret| !secret.is_empty()) {
             problems
                 .warning(node.site.clone(), "this secret stands in the file itself")

@@ -1,8 +1,15 @@
 //! `flush: before_answer`: no answer reaches its caller before its record is on disk. And full disks.
 
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use http::StatusCode;
 use safeconduct_testkit::backend::Step;
 use safeconduct_testkit::client::{Client, Events};
 use safeconduct_testkit::server::Options;
+use safeconduct_testkit::wire::{Reply, ReplyBody};
 use serde_json::{Value, json};
 
 use crate::patience::{until, within};
@@ -165,4 +172,35 @@ async fn on_a_full_disk_who_denies_denies_and_who_continues_serves() {
             assert_eq!(client.call("echo", json!({"text": "x"})).await.unwrap().text(), "x");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_is_an_error_with_its_id_and_one_record() {
+    let mut world = World::with(Plan { audit: FIRST.into(), ..Plan::scripted() }).await;
+    let client = world.modern("alice");
+    world
+        .backend()
+        .results(json!({"resultType": "complete", "content": [{"type": "text", "text": "x".repeat(5000)}]}));
+    let whole = client.call("echo", json!({})).await.unwrap();
+    assert_eq!(whole.text().len(), 5000);
+    world.backend().answers(|_| {
+        let pieces =
+            stream::iter([Ok(Bytes::from_static(b"{\"jsonrpc\":")), Err(io::ErrorKind::Other.into())]);
+        // The head and the first piece are out before the connection is cut.
+        let pieces = pieces.then(|piece| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            piece
+        });
+        Reply { body: ReplyBody::Pieces(pieces.boxed()), ..Reply::empty(StatusCode::OK) }
+            .header("content-type", "application/json")
+    });
+    let broken = client.call("echo", json!({})).await.unwrap();
+    assert_eq!((broken.status.as_u16(), broken.error_code()), (200, Some(-32603)));
+    assert!(broken.message()["id"].is_u64());
+    let id = broken.header("x-request-id").unwrap().to_owned();
+    let lines = world.audit().await;
+    let of_broken: Vec<&Value> = lines.iter().filter(|line| line["code"] == "SC-B04").collect();
+    assert_eq!(of_broken.len(), 1);
+    assert_eq!((&of_broken[0]["id"], &of_broken[0]["target"]), (&json!(id), &json!("echo")));
+    assert_eq!(lines.len(), 2);
 }

@@ -25,7 +25,7 @@ use crate::caller::Principal;
 use crate::mcp::door::Door;
 use crate::mcp::{Call, Era, Head};
 use crate::policy::Policy;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 use crate::server::Server;
 use crate::time::Timestamp;
 use eyes::{Eyes, Work};
@@ -52,6 +52,17 @@ pub enum Broken {
     /// What the server sent may not pass: the reason.
     #[error("the MCP server's answer cannot be released: {0}")]
     Unreleasable(&'static str),
+}
+
+/// Which request an answer is to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// JSON text of its id.
+    pub id: Option<Box<str>>,
+    /// Whether it is of 2026-07-28.
+    pub modern: bool,
+    /// The gateway's id of it.
+    pub request: [u8; 26],
 }
 
 /// A filtered body; closes the trail when it ends. Dropped before that, the trail says `abandoned`.
@@ -171,6 +182,22 @@ impl<B> Filtered<B> {
         self.sent += last.as_ref().map_or(0, |last| last.len() as u64);
         self.close();
         last
+    }
+
+    /// What a refusal in the place of this answer must say, its record open or not.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            id: self.eyes.call.id().map(Into::into),
+            modern: self.eyes.sight.era == Era::Modern,
+            request: self.trail.as_ref().map_or([b'0'; 26], Trail::id),
+        }
+    }
+
+    /// Refuses in the place of this answer, of which nothing was given yet: with its own record, while that is open.
+    pub fn into_refusal(mut self, reason: Reason) -> Option<Box<Refusal>> {
+        let Asked { id, modern, .. } = self.asked();
+        self.done = true;
+        self.trail.take().map(|trail| Box::new(Refusal { reason, id, modern, trail }))
     }
 
     /// Gives an answer up before its end. The reason goes to its record; the caller sees that it broke off.

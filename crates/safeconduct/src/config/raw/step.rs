@@ -147,10 +147,12 @@ impl Decode for Chain {
                 let read = |step| at(step, problems).map_or(Field::Broken, Field::Given);
                 Some(Self::Steps(steps.iter().map(read).collect()))
             }
-            Kind::Text(word) => {
+            // Whoever expects a secret here has written one: it is not repeated.
+            Kind::Text(_) | Kind::Number(_) => {
+                problems.keep_secret(node);
                 problems
-                    .error(node.span.clone(), format!("`{word}` is not a credential"))
-                    .label("expected `none` or a list of steps")
+                    .error(node.site.clone(), "a credential is `none` or a list of steps, and this is neither")
+                    .label("expected `none` or a list of steps (its value is not shown)")
                     .help(
                         "credential: none, or credential: [ { exchange: { ... } } ]; there is no passthrough",
                     );
@@ -167,6 +169,7 @@ impl Decode for Chain {
 impl Decode for Step {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
+            problems.keep_secret(node);
             expected(node, problems, "a step, such as `exchange: { ... }`");
             return None;
         };
@@ -181,7 +184,12 @@ impl Decode for Step {
             "exchange" => {
                 Exchange::decode(&entry.value, problems).map(|exchange| Self::Exchange(Box::new(exchange)))
             }
-            "static" => Static::decode(&entry.value, problems).map(Self::Static),
+            "static" => {
+                if !matches!(entry.value.kind, Kind::Map(_)) {
+                    problems.keep_secret(&entry.value);
+                }
+                Static::decode(&entry.value, problems).map(Self::Static)
+            }
             name if LATER.contains(&name) => {
                 problems
                     .error(entry.name_span.clone(), format!("the step `{name}` is not in this version"))
