@@ -2,8 +2,11 @@
 //! statement is a check of what the edges saw, and the exit code says whether all held.
 
 mod play;
+mod proof;
 mod show;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write as _;
 
@@ -26,6 +29,8 @@ pub struct Options {
 /// One statement and whether it held.
 #[derive(Debug, Serialize)]
 struct Check {
+    /// Counted through all scenes.
+    number: usize,
     what: String,
     held: bool,
     /// What was seen, in a few words.
@@ -49,9 +54,21 @@ struct Scene {
     checks: Vec<Check>,
 }
 
+/// Who stands where.
+#[derive(Debug, Serialize)]
+struct Places {
+    identity_provider: String,
+    orders_api: String,
+    token_service: String,
+    warehouse_api: String,
+    mcp_server: String,
+    gateway: String,
+}
+
 /// What was played.
 #[derive(Debug, Serialize)]
 struct Report {
+    stage: Places,
     scenes: Vec<Scene>,
     audit: Vec<Value>,
     held: bool,
@@ -66,20 +83,17 @@ pub fn run(options: Options) -> Said {
     };
     let played = runtime.block_on(async {
         let began = std::time::Instant::now();
-        let mut stage = Stage::build().await?;
-        let mut scenes = play::all(&stage).await?;
-        let audit = stage.audit_lines().await?;
-        scenes.push(play::records(&audit, &stage));
-        let held = scenes.iter().flat_map(|scene| &scene.checks).all(|check| check.held);
-        let report = Report { scenes, audit, held, milliseconds: began.elapsed().as_millis() };
+        let mut stage =
+            Stage::build().await.map_err(|error| format!("the stage could not be set: {error}"))?;
+        let report = play(&mut stage, began).await.map_err(|error| format!("the play broke off: {error}"))?;
         if options.keep {
-            stage.open_again().await?;
+            stage.open_again().await.map_err(|error| format!("it could not be started again: {error}"))?;
         }
-        Ok::<_, Box<dyn std::error::Error>>((report, stage))
+        Ok::<_, String>((report, stage))
     });
     let (report, stage) = match played {
         Ok(played) => played,
-        Err(error) => return Said::failure(Exit::Failed, format!("the stage could not be set: {error}")),
+        Err(error) => return Said::failure(Exit::Failed, error),
     };
     let exit = if report.held { Exit::Fine } else { Exit::Failed };
     let paint = Paint::of_stdout();
@@ -101,4 +115,29 @@ pub fn run(options: Options) -> Said {
     let _ = runtime.block_on(tokio::signal::ctrl_c());
     runtime.block_on(stage.close());
     Said { data: String::new(), people: String::new(), exit }
+}
+
+/// All scenes, and at the end the log, for which the gateway is stopped.
+async fn play(stage: &mut Stage, began: std::time::Instant) -> Result<Report, Box<dyn std::error::Error>> {
+    let mut scenes = play::all(stage).await?;
+    scenes.push(proof::border(stage).await?);
+    let audit = stage.audit_lines().await?;
+    scenes.push(proof::records(&audit, stage));
+    let mut held = true;
+    for (at, check) in scenes.iter_mut().flat_map(|scene| &mut scene.checks).enumerate() {
+        check.number = at + 1;
+        held &= check.held;
+    }
+    let milliseconds = began.elapsed().as_millis();
+    Ok(Report { stage: stage.places(), scenes, audit, held, milliseconds })
+}
+
+impl Scene {
+    fn new(title: &str, about: &str) -> Self {
+        Self { title: title.into(), about: about.into(), crossings: Vec::new(), checks: Vec::new() }
+    }
+
+    fn check(&mut self, what: &str, held: bool, seen: impl Into<String>) {
+        self.checks.push(Check { number: 0, what: what.into(), held, seen: seen.into() });
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::stage::Stage;
-use super::{Crossing, Report};
+use super::{Check, Crossing, Places, Report};
 use crate::present::{Paint, plain};
 
 const SHOWN: [&str; 9] = ["iss", "sub", "aud", "scope", "groups", "client_id", "act", "iat", "exp"];
@@ -13,24 +13,39 @@ const SHOWN: [&str; 9] = ["iss", "sub", "aud", "scope", "groups", "client_id", "
 /// The report for people.
 pub(super) fn report(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
-    let mut number = 0;
+    places(&mut out, &report.stage, paint);
     for scene in &report.scenes {
         let _ = writeln!(out, "\n{}\n{}", paint.strong(&scene.title), paint.faint(&scene.about));
         for crossing in &scene.crossings {
             claims(&mut out, crossing, paint);
         }
         for check in &scene.checks {
-            number += 1;
+            let Check { number, what, .. } = check;
             let verdict = if check.held { paint.good("ok    ") } else { paint.bad("FAILED") };
             let seen =
                 if check.seen.is_empty() { String::new() } else { format!("  ({})", plain(&check.seen)) };
-            let _ = writeln!(out, "  {number:>2} {verdict} {}{}", check.what, paint.faint(&seen));
+            let _ = writeln!(out, "  {number:>2} {verdict} {what}{}", paint.faint(&seen));
         }
     }
     audit(&mut out, &report.audit, paint);
     let verdict = if report.held { paint.good("All of it held.") } else { paint.bad("Not all of it held.") };
-    let _ = writeln!(out, "\n{verdict} {number} checks, {} ms.", report.milliseconds);
+    let checks = report.scenes.iter().map(|scene| scene.checks.len()).sum::<usize>();
+    let _ = writeln!(out, "\n{verdict} {checks} checks, {} ms.", report.milliseconds);
     out
+}
+
+fn places(out: &mut String, places: &Places, paint: Paint) {
+    let rows = [
+        ("domain A", "identity provider", &places.identity_provider),
+        ("", "orders API", &places.orders_api),
+        ("domain B", "token service", &places.token_service),
+        ("", "warehouse API", &places.warehouse_api),
+        ("between", "MCP server, unmodified", &places.mcp_server),
+        ("", "the gateway in front", &places.gateway),
+    ];
+    for (domain, what, url) in rows {
+        let _ = writeln!(out, "  {domain:<10} {what:<24} {}", paint.faint(url));
+    }
 }
 
 fn claims(out: &mut String, crossing: &Crossing, paint: Paint) {
@@ -95,9 +110,12 @@ pub(super) fn commands(stage: &Stage, paint: Paint) -> String {
         "\n{}\n\n  TOKEN={token}\n\n  curl -s {url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n    \
          -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25' \\\n    -d '{call}'\n\n  \
          npx @modelcontextprotocol/inspector --cli --server-url {url} --transport http \\\n    --header \"Authorization: \
-         Bearer $TOKEN\" --method tools/list\n\n  curl -s {}/status\n\n  the other server: {}\n\nCtrl-C ends it.\n",
+         Bearer $TOKEN\" --method tools/list\n\n  tail -f {}      # a line for each of them\n  curl -s {}/status\n\n  \
+         the other server: {}\n  its configuration: {}\n\nCtrl-C ends it.\n",
         paint.strong("It runs on. alice's token is good for an hour:"),
+        stage.audit_file().display(),
         stage.admin,
         stage.url("warehouse"),
+        stage.config_file().display(),
     )
 }

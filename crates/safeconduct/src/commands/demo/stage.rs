@@ -2,7 +2,11 @@
 //! the gateway in front, started from a real configuration file.
 
 use std::error::Error;
+use std::net::TcpListener;
+#[cfg(test)]
+use std::path::Path;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use safeconduct_testkit::api::Api;
@@ -15,6 +19,7 @@ use safeconduct_testkit::sts::{Federation, Sts};
 use safeconduct_testkit::verify::Trust;
 use serde_json::Value;
 
+use super::Places;
 use crate::app::{self, Running};
 use crate::config;
 
@@ -40,6 +45,8 @@ pub(super) struct Stage {
     pub(super) base: String,
     pub(super) admin: String,
     dir: PathBuf,
+    /// Every token that a caller was given.
+    given: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -58,9 +65,20 @@ impl Stage {
         let options = Options { orders: orders.url(), warehouse: warehouse.url(), ..Options::default() };
         let server = McpServer::start(options).await?;
         let dir = std::env::temp_dir().join(format!("safeconduct-demo-{}", canary::random_hex()));
-        let (listen, admin) = (free_address()?, free_address()?);
+        let [listen, admin] = free_addresses()?;
         let (base, admin) = (format!("http://{listen}"), format!("http://{admin}"));
-        let mut stage = Self { idp, sts, orders, warehouse, server, gateway: None, base, admin, dir };
+        let mut stage = Self {
+            idp,
+            sts,
+            orders,
+            warehouse,
+            server,
+            gateway: None,
+            base,
+            admin,
+            dir,
+            given: Mutex::default(),
+        };
         stage.write_files(&secret, &sts_secret)?;
         stage.open_again().await?;
         Ok(stage)
@@ -73,12 +91,48 @@ impl Stage {
 
     /// A token as the identity provider gives it to an MCP client of this person.
     pub(super) fn token(&self, user: &str) -> String {
-        self.idp.mint(user, AUDIENCE, SCOPE, Duration::from_secs(3600))
+        let token = self.idp.mint(user, AUDIENCE, SCOPE, Duration::from_secs(3600));
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
+        token
+    }
+
+    /// All tools of the MCP server, whoever asks: told by a server like it, so that the log of this one stays that of
+    /// the gateway's requests.
+    pub(super) async fn tools(&self) -> Result<Vec<String>, Box<dyn Error>> {
+        let twin = McpServer::start(Options::default()).await?;
+        Ok(safeconduct_testkit::client::Client::modern(&twin.url()).list("tools").await?.names())
+    }
+
+    /// Every token that a caller was given so far.
+    pub(super) fn given(&self) -> Vec<String> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who stands where.
+    pub(super) fn places(&self) -> Places {
+        Places {
+            identity_provider: self.idp.issuer().to_owned(),
+            orders_api: self.orders.url(),
+            token_service: self.sts.issuer().to_owned(),
+            warehouse_api: self.warehouse.url(),
+            mcp_server: self.server.url(),
+            gateway: self.base.clone(),
+        }
+    }
+
+    /// The file that the gateway runs on.
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.dir.join("safeconduct.yaml")
+    }
+
+    /// The gateway's audit log.
+    pub(super) fn audit_file(&self) -> PathBuf {
+        self.dir.join("audit.jsonl")
     }
 
     /// Starts the gateway from its file.
     pub(super) async fn open_again(&mut self) -> Result<(), Box<dyn Error>> {
-        let mut loaded = config::load(&self.dir.join("safeconduct.yaml"));
+        let mut loaded = config::load(&self.config_file());
         let policy = loaded.plan.as_ref().and_then(|plan| config::compile(plan, &mut loaded.report));
         let (Some(plan), Some(policy)) = (loaded.plan, policy) else {
             return Err(loaded.report.text(false).into());
@@ -91,7 +145,7 @@ impl Stage {
     /// Stops the gateway, so that its log is whole, and reads the log.
     pub(super) async fn audit_lines(&mut self) -> Result<Vec<Value>, Box<dyn Error>> {
         self.stop().await;
-        let text = std::fs::read_to_string(self.dir.join("audit.jsonl"))?;
+        let text = std::fs::read_to_string(self.audit_file())?;
         let mut lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         // Each thread writes its own lines in their order; together they are ordered by their ids.
         lines.sort_by_key(|line| line["id"].as_str().unwrap_or_default().to_owned());
@@ -100,13 +154,18 @@ impl Stage {
 
     /// The log as it stands.
     pub(super) fn audit_text(&self) -> String {
-        std::fs::read_to_string(self.dir.join("audit.jsonl")).unwrap_or_default()
+        std::fs::read_to_string(self.audit_file()).unwrap_or_default()
     }
 
     /// Takes everything down.
     pub(super) async fn close(mut self) {
         self.stop().await;
-        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+
+    /// Where its files are, while it stands.
+    #[cfg(test)]
+    pub(super) fn directory(&self) -> &Path {
+        &self.dir
     }
 
     async fn stop(&mut self) {
@@ -132,7 +191,17 @@ impl Stage {
             .replace("@TOKEN_B@", &self.sts.token_endpoint())
             .replace("@SERVER@", &self.server.url())
             .replace("@DIR@", &self.dir.display().to_string());
-        std::fs::write(self.dir.join("safeconduct.yaml"), config)
+        std::fs::write(self.config_file(), config)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            // The gateway has threads of its own, which must not be awaited from within those of the demo.
+            let _ = std::thread::spawn(move || gateway.stop()).join();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -147,7 +216,9 @@ fn federation(idp: &Idp) -> Federation {
     }
 }
 
-/// The public URL stands in the file, so the port must be known before the gateway listens.
-fn free_address() -> std::io::Result<std::net::SocketAddr> {
-    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+/// The public URL stands in the file, so the ports must be known before the gateway listens. Both are held until
+/// both are known: they differ.
+fn free_addresses() -> std::io::Result<[std::net::SocketAddr; 2]> {
+    let (first, second) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    Ok([first.local_addr()?, second.local_addr()?])
 }
