@@ -151,7 +151,10 @@ impl Decode for Chain {
             Kind::Text(_) | Kind::Number(_) => {
                 problems.keep_secret(node);
                 problems
-                    .error(node.site.clone(), "a credential is `none` or a list of steps, and this is neither")
+                    .error(
+                        node.site.clone(),
+                        "a credential is `none` or a list of steps, and this is neither",
+                    )
                     .label("expected `none` or a list of steps (its value is not shown)")
                     .help(
                         "credential: none, or credential: [ { exchange: { ... } } ]; there is no passthrough",
