@@ -247,6 +247,8 @@ mod tests {
         assert!(fetch::get(&url).await.is_err());
         backend.faults().once(Fault::Close);
         assert!(fetch::get(&url).await.is_err());
+        backend.faults().once(Fault::NotHttp);
+        assert!(fetch::get(&url).await.is_err());
         backend.faults().once(Fault::Drip(Duration::from_micros(10)));
         assert_eq!(fetch::get(&url).await.unwrap().json()["method"], "GET");
         backend.faults().at("/elsewhere", 1, Fault::Close);

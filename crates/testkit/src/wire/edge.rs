@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -119,6 +120,9 @@ async fn connection<S: Serve>(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    if faults.next_is_not_http() {
+        return babble(stream).await;
+    }
     let answer = service_fn(|request: http::Request<Incoming>| {
         answer(request, service.clone(), log.clone(), faults.clone())
     });
@@ -128,6 +132,14 @@ async fn connection<S: Serve>(
         // An error here is a peer that went away or a planned fault; the log and the peer know more about it.
         _ = serving => {}
     }
+}
+
+/// Waits for the question, so that the answer is not lost in a reset, and answers in another tongue.
+async fn babble(mut stream: TcpStream) {
+    let mut question = [0; 4096];
+    let _ = stream.read(&mut question).await;
+    let _ = stream.write_all(b"SSH-2.0-not-what-you-asked-for\r\n\r\n").await;
+    let _ = stream.shutdown().await;
 }
 
 async fn answer<S: Serve>(

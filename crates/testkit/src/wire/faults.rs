@@ -34,6 +34,8 @@ pub enum Fault {
     Close,
     /// Never answer.
     Hang,
+    /// Speak another protocol: the next new connection answers with bytes that are not HTTP.
+    NotHttp,
 }
 
 #[derive(Debug)]
@@ -77,9 +79,22 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(planned);
     }
 
+    /// True when the next thing to happen is a connection that is not HTTP; then it is taken.
+    pub(crate) fn next_is_not_http(&self) -> bool {
+        let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = planned.front_mut().filter(|first| first.fault == Fault::NotHttp) else {
+            return false;
+        };
+        first.left = first.left.saturating_sub(1);
+        planned.retain(|plan| plan.left > 0);
+        true
+    }
+
     pub(crate) fn next(&self, path: &str) -> Option<Fault> {
         let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = planned.iter_mut().find(|plan| plan.path.as_deref().is_none_or(|only| only == path))?;
+        let first = planned.iter_mut().find(|plan| {
+            plan.fault != Fault::NotHttp && plan.path.as_deref().is_none_or(|only| only == path)
+        })?;
         let fault = first.fault.clone();
         first.left = first.left.saturating_sub(1);
         planned.retain(|plan| plan.left > 0);
@@ -102,7 +117,9 @@ impl Fault {
             )),
             Self::Huge(length) => Some(huge(*length)),
             Self::Redirect(to) => Some(Reply::empty(StatusCode::TEMPORARY_REDIRECT).header("location", to)),
-            Self::Delay(_) | Self::Truncate(_) | Self::Drip(_) | Self::Close | Self::Hang => None,
+            Self::Delay(_) | Self::Truncate(_) | Self::Drip(_) | Self::Close | Self::Hang | Self::NotHttp => {
+                None
+            }
         }
     }
 
