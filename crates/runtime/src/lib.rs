@@ -4,5 +4,7 @@
 //! It knows nothing of listeners or of the path: the binary hands it what a permitted call needs, and gets back how
 //! to reach the instance that serves this caller.
 
+pub mod delivery;
 pub mod engine;
 pub mod launch;
+pub mod masks;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use safeconduct_core::secret::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,28 +14,43 @@ use crate::launch::{Ladder, Launch};
 /// What an engine's functions give, without a generic for each.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
 
-/// Starts instances.
+/// Starts instances, in two steps: what a credential endpoint is bound to must be known before the variables that
+/// name it can be.
 pub trait Engine: Send + Sync {
     /// `docker`, `podman` or `process`.
     fn name(&self) -> &'static str;
 
-    /// Starts one, confined as its launch says.
+    /// Makes the place for one instance: its network, and whatever else does not depend on variables and files.
+    /// Nothing runs in it yet.
     ///
     /// # Errors
-    /// See [`EngineError`]; whatever was made for it by then is taken away again.
-    fn start<'a>(&'a self, launch: &'a Launch) -> Doing<'a, Box<dyn Instance>>;
+    /// See [`EngineError`]; whatever was made by then is taken away again.
+    fn prepare<'a>(&'a self, launch: &'a Launch) -> Doing<'a, Box<dyn Place>>;
 }
 
-/// A started instance. Dropped without [`Instance::stop`], it is stopped in the background.
+/// A place made for one instance. Dropped without [`Place::start`], it is taken away in the background.
+pub trait Place: Send + Sync {
+    /// The address at which this program is reached from inside, on a network that only this instance is on; loopback
+    /// for an engine without networks of its own. Listeners for the instance alone are bound here.
+    fn gateway(&self) -> IpAddr;
+
+    /// Starts the instance, confined as its launch says. Since [`Engine::prepare`] only variables and files were added.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; the place and whatever was made in it are taken away again.
+    fn start<'a>(self: Box<Self>, launch: &'a Launch) -> Doing<'a, Arc<dyn Instance>>;
+}
+
+/// A started instance. When the last one who holds it lets go without [`Instance::stop`], it is stopped in the background.
 pub trait Instance: Send + Sync {
-    /// Its standard streams, once; None for a server that is spoken to over HTTP, and the second time.
+    /// Its standard streams, once; None the second time. Of a server that is spoken to over HTTP the output is for
+    /// the log alone, and may be None.
     fn pipes(&self) -> Option<Pipes>;
 
     /// Where it listens, as this program reaches it; None for one that is spoken to over its standard streams.
     fn address(&self) -> Option<SocketAddr>;
 
-    /// The address at which this program is reached from inside, on a network that only this instance is on; loopback
-    /// for an engine without networks of its own. Listeners for the instance alone are bound here.
+    /// As [`Place::gateway`].
     fn gateway(&self) -> IpAddr;
 
     /// The address that its connections come from: what a listener for the instance alone compares with.
@@ -46,13 +62,14 @@ pub trait Instance: Send + Sync {
     /// See [`EngineError`].
     fn write<'a>(&'a self, file: &'a Path, content: &'a Secret) -> Doing<'a, ()>;
 
-    /// Waits for its end.
+    /// Waits for its end. May be asked by several, and after the end.
     ///
     /// # Errors
     /// When the engine is gone.
     fn ended(&self) -> Doing<'_, Exit>;
 
-    /// Ends it and takes away all that was made for it.
+    /// Ends it and takes away all that was made for it. Its input was let go of before: the ladder's first step is
+    /// only waited for. Asked again, it does nothing.
     ///
     /// # Errors
     /// When something could not be taken away.
