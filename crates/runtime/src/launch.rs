@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use safeconduct_core::secret::Secret;
 
+/// Where the in-memory files of a container are.
+pub const FILES: &str = "/run/safeconduct";
+
 /// One instance to be started.
 pub struct Launch {
     /// Name of the server in the configuration.
@@ -20,7 +23,8 @@ pub struct Launch {
     pub permissions: Permissions,
     /// Variables; nothing else is in its environment but what the image itself sets.
     pub environment: Vec<(String, Secret)>,
-    /// Files that exist in memory only (tmpfs), readable by the process's user alone.
+    /// Files that exist in memory only (tmpfs), readable by the process's user alone. In a container they stand below
+    /// [`FILES`]; nothing else may be there.
     pub files: Vec<(PathBuf, Secret)>,
 }
 
@@ -29,10 +33,14 @@ pub struct Launch {
 pub enum Program {
     /// A container image: by digest, unless tags were allowed by name. Empty `command` runs the image's own.
     Image {
-        /// `name@sha256:...` or, where allowed, `name:tag`.
+        /// `name@sha256:...`, `sha256:...` (an image that is here already) or, where allowed, `name:tag`.
         reference: String,
         /// Replaces the image's command.
         command: Vec<String>,
+        /// A tag may stand for an image, although whoever owns the name can make it another image at any time.
+        allow_tag: bool,
+        /// Whether it is fetched.
+        pull: Pull,
     },
     /// A program of this machine, for the engine `process` only.
     Command {
@@ -41,6 +49,18 @@ pub enum Program {
         /// Where it runs.
         directory: Option<PathBuf>,
     },
+}
+
+/// Whether an image is fetched before it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// When it is not here.
+    #[default]
+    Missing,
+    /// Each time.
+    Always,
+    /// Never: it must be here.
+    Never,
 }
 
 /// How an instance is spoken to.

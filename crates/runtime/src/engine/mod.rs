@@ -1,5 +1,7 @@
 //! What runs a process: one file an engine.
 
+mod listener;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use safeconduct_core::secret::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::listener::Listener;
 use crate::launch::{Ladder, Launch};
 
 /// What an engine's functions give, without a generic for each.
@@ -30,9 +33,13 @@ pub trait Engine: Send + Sync {
 
 /// A place made for one instance. Dropped without [`Place::start`], it is taken away in the background.
 pub trait Place: Send + Sync {
-    /// The address at which this program is reached from inside, on a network that only this instance is on; loopback
-    /// for an engine without networks of its own. Listeners for the instance alone are bound here.
-    fn gateway(&self) -> IpAddr;
+    /// A listener of this program that this instance alone reaches; port 0 for any. It may be bound only when the
+    /// instance runs (inside the instance's own network namespace no other program can connect, and addresses such
+    /// as loopback ones are its own), so never bind one by hand.
+    ///
+    /// # Errors
+    /// When there is no network on which the instance and this program meet, or the port is taken.
+    fn listen(&self, port: u16) -> Doing<'_, Listener>;
 
     /// Starts the instance, confined as its launch says. Since [`Engine::prepare`] only variables and files were added.
     ///
@@ -49,9 +56,6 @@ pub trait Instance: Send + Sync {
 
     /// Where it listens, as this program reaches it; None for one that is spoken to over its standard streams.
     fn address(&self) -> Option<SocketAddr>;
-
-    /// As [`Place::gateway`].
-    fn gateway(&self) -> IpAddr;
 
     /// The address that its connections come from: what a listener for the instance alone compares with.
     fn source(&self) -> IpAddr;
