@@ -8,29 +8,73 @@ use http::HeaderValue;
 
 use crate::audit::CredentialRecord;
 use crate::caller::{Fingerprint, Principal, SubjectToken};
+use crate::material::Material;
 use crate::secret::Secret;
 use crate::server::{Delivery, Server};
 use crate::time::Timestamp;
 
-/// A token that an issuer gave for one caller, or a secret that the configuration names.
+/// What an issuer gave for one caller, or a secret that the configuration names, in the form that its server takes.
 ///
-/// Cheap to clone: the header is built once and shared.
+/// Cheap to clone: what it is made of is shared.
 #[derive(Clone)]
 pub struct Credential {
-    header: Option<(http::HeaderName, HeaderValue)>,
+    form: Carried,
     record: CredentialRecord,
 }
 
+/// How a credential travels.
+#[derive(Clone)]
+enum Carried {
+    /// Not at all: `credential: none`.
+    Nothing,
+    /// In a header, built once.
+    Header(http::HeaderName, HeaderValue),
+    /// Not on the request: the process that runs the server for this caller is given it.
+    Instance(Arc<Material>),
+}
+
+/// What was granted cannot be delivered as the configuration says. The text is the operator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undeliverable {
+    /// Characters that no header may hold (edge case 28).
+    #[error("the token holds characters that no header may hold")]
+    Characters,
+    /// AWS keys for a header, a token for a signature.
+    #[error("what was granted is not of the kind that the server's delivery takes")]
+    Kind,
+}
+
 impl Credential {
-    /// From a token endpoint's answer. None when the token cannot stand in a header (edge case 28).
-    pub fn issued(token: &Secret, delivery: &Delivery, record: CredentialRecord) -> Option<Self> {
-        let value = token.to_header(&delivery.prefix)?;
-        Some(Self { header: Some((delivery.header.clone(), value)), record })
+    /// From an issuer's answer.
+    ///
+    /// # Errors
+    /// [`Undeliverable`]
+    pub fn issued(
+        material: &Arc<Material>,
+        delivery: &Delivery,
+        record: CredentialRecord,
+    ) -> Result<Self, Undeliverable> {
+        let form = match delivery {
+            Delivery::Header { name, prefix } => {
+                let token = material.token().ok_or(Undeliverable::Kind)?;
+                let value = token.to_header(prefix).ok_or(Undeliverable::Characters)?;
+                Carried::Header(name.clone(), value)
+            }
+            Delivery::Instance => Carried::Instance(material.clone()),
+        };
+        Ok(Self { form, record })
     }
 
     /// From the configuration (`static`): the same for every caller, and named so in the audit record.
-    pub fn configured(secret: &Secret, delivery: &Delivery, record: CredentialRecord) -> Option<Self> {
-        Self::issued(secret, delivery, record)
+    ///
+    /// # Errors
+    /// [`Undeliverable`]
+    pub fn configured(
+        material: &Arc<Material>,
+        delivery: &Delivery,
+        record: CredentialRecord,
+    ) -> Result<Self, Undeliverable> {
+        Self::issued(material, delivery, record)
     }
 
     /// `credential: none`: said, not forgotten.
@@ -43,12 +87,20 @@ impl Credential {
             scopes: nothing,
             expires: None,
         };
-        Self { header: None, record }
+        Self { form: Carried::Nothing, record }
     }
 
     /// What of it is written to the audit record.
     pub fn record(&self) -> &CredentialRecord {
         &self.record
+    }
+
+    /// What the process that runs the server is to be given; None for a credential that travels on the request.
+    pub fn for_instance(&self) -> Option<&Arc<Material>> {
+        match &self.form {
+            Carried::Instance(material) => Some(material),
+            Carried::Nothing | Carried::Header(..) => None,
+        }
     }
 
     /// The same credential, said to come from elsewhere (`cache` instead of `issuer`).
@@ -63,21 +115,26 @@ impl Credential {
         self.record.expires
     }
 
-    /// True when both put the same bytes into the same header: whether what a backend refused is what is kept.
+    /// True when both are the same secret, delivered alike: whether what a backend refused is what is kept.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        match (&self.header, &other.header) {
-            (Some((name, value)), Some((other_name, other_value))) => {
+        match (&self.form, &other.form) {
+            (Carried::Header(name, value), Carried::Header(other_name, other_value)) => {
                 name == other_name
                     && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
             }
-            (None, None) => true,
+            (Carried::Instance(one), Carried::Instance(other)) => one.is_same_as(other),
+            (Carried::Nothing, Carried::Nothing) => true,
             _ => false,
         }
     }
 
-    pub(crate) fn apply(&self, headers: &mut http::HeaderMap) {
-        if let Some((name, value)) = &self.header {
-            headers.insert(name.clone(), value.clone());
+    /// Puts it on the request, as the last thing that is done to it.
+    pub(crate) fn apply(&self, request: &mut http::Request<bytes::Bytes>) {
+        match &self.form {
+            Carried::Header(name, value) => {
+                request.headers_mut().insert(name.clone(), value.clone());
+            }
+            Carried::Nothing | Carried::Instance(_) => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod caller;
 pub mod credential;
+pub mod material;
 pub mod mcp;
 pub mod path;
 pub mod policy;

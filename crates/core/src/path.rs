@@ -404,7 +404,7 @@ impl Outbound {
         if let Some(parent) = trail.traceparent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
             headers.insert(HeaderName::from_static("traceparent"), parent);
         }
-        self.credential.apply(headers);
+        self.credential.apply(&mut request);
         request
     }
 

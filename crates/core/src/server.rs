@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
 
-/// Where the acquired credential goes on the request to the server.
+/// Where the acquired credential goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// Header name; `authorization` by default.
-    pub header: http::HeaderName,
-    /// What stands before the token, with its space: `Bearer ` by default, may be empty.
-    pub prefix: Box<str>,
+pub enum Delivery {
+    /// In a header of the request to the server.
+    Header {
+        /// Its name; `authorization` by default.
+        name: http::HeaderName,
+        /// What stands before the token, with its space: `Bearer ` by default, may be empty.
+        prefix: Box<str>,
+    },
+    /// To the process that runs the server for this caller; the request carries none.
+    Instance,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { header: http::header::AUTHORIZATION, prefix: "Bearer ".into() }
+        Self::Header { name: http::header::AUTHORIZATION, prefix: "Bearer ".into() }
     }
 }
 

@@ -89,6 +89,16 @@ fn read(path: &PathBuf) -> Result<Secret, SecretError> {
     if bytes.is_empty() { Err(SecretError::Empty(name())) } else { Ok(Secret::new(bytes)) }
 }
 
+/// Parts of names of secrets, without `-` and `_`.
+const TELLING: [&str; 9] =
+    ["secr", "passw", "passphrase", "pwd", "token", "privatekey", "apikey", "authorization", "inline"];
+
+/// True for the name of something whose value is likely a secret.
+pub fn is_telling(name: &str) -> bool {
+    let name: String = name.to_lowercase().chars().filter(|c| !matches!(c, '-' | '_')).collect();
+    TELLING.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -137,8 +137,11 @@ mod tests {
         bench.token(&alice).await.unwrap();
         let warrant = bench.edge.permitted(&alice, bench.clock.now()).warrant();
         let walk = bench.credentials.walk(&warrant).await;
-        let steps: Vec<_> =
-            walk.granted.iter().map(|step| (&*step.step, step.token.expose_str().unwrap())).collect();
+        let steps: Vec<_> = walk
+            .granted
+            .iter()
+            .map(|step| (&*step.step, step.material.token().unwrap().expose_str().unwrap()))
+            .collect();
         assert_eq!(steps, [("exchange", "one-2"), ("exchange[2]", "two-2-of-one-2")]);
         assert!(walk.failure.is_none());
         let walk = bench.credentials.walk(&warrant).await;

@@ -13,11 +13,12 @@ mod tests {
 
     use safeconduct_core::caller::Principal;
     use safeconduct_core::credential::Warrant;
+    use safeconduct_core::material::Material;
     use safeconduct_core::secret::Secret;
     use safeconduct_core::time::Timestamp;
     use safeconduct_identity::cache::Fields;
     use safeconduct_identity::provider::{
-        Counterpart, Description, Exchanging, Granted, Provider, Subject, Use,
+        Counterpart, Description, Exchanging, Granted, Preview, Provider, Subject, Use,
     };
     use safeconduct_identity::template::MissingClaim;
 
@@ -53,6 +54,10 @@ mod tests {
             Ok(())
         }
 
+        fn preview(&self, _: &Principal, _: &str) -> Result<Preview, MissingClaim> {
+            Ok(Vec::new())
+        }
+
         fn counterpart(&self) -> Option<Counterpart<'_>> {
             None
         }
@@ -66,7 +71,13 @@ mod tests {
             Box::pin(async move {
                 let token = Secret::new(vec![b'x'; 1024]);
                 let expires = Some(now.plus(Duration::from_secs(3600)));
-                Ok(Granted { token, usable: Use::Bearer, expires, audience, scopes })
+                Ok(Granted {
+                    material: Material::Token(token),
+                    usable: Use::Bearer,
+                    expires,
+                    audience,
+                    scopes,
+                })
             })
         }
     }

@@ -1,9 +1,9 @@
-//! A credential is made of an issuer's answer or of configuration, never put together.
+//! A credential comes from an issuer's answer or from configuration.
 use safeconduct_core::audit::CredentialRecord;
 use safeconduct_core::credential::Credential;
 
-fn forge(header: Option<(http::HeaderName, http::HeaderValue)>, record: CredentialRecord) -> Credential {
-    Credential { header, record }
+fn forge(credential: Credential, record: CredentialRecord) -> Credential {
+    Credential { record, ..credential }
 }
 
 fn main() {}

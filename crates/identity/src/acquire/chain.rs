@@ -46,7 +46,8 @@ impl Chain {
         let steps = names.iter().enumerate().map(|(index, name)| label(&names, index, name)).collect();
         // A credential belongs to one server: another one's never serves, even if it would be the same.
         let mut before = Fields::new();
-        before.text(&server.name).text(server.delivery.header.as_str()).text(&server.delivery.prefix);
+        before.text(&server.name);
+        identify(&server.delivery, &mut before);
         let mut digest = before.digest();
         let leg = |provider: Arc<dyn Provider>| {
             let mut fields = Fields::new();
@@ -102,4 +103,12 @@ impl Chain {
 fn label(names: &[&str], index: usize, name: &str) -> Box<str> {
     let first = names.iter().position(|other| *other == name);
     if first == Some(index) { name.into() } else { format!("{name}[{}]", index + 1).into() }
+}
+
+/// A credential is kept in the form that it is delivered in.
+fn identify(delivery: &Delivery, fields: &mut Fields) {
+    match delivery {
+        Delivery::Header { name, prefix } => fields.text("header").text(name.as_str()).text(prefix),
+        Delivery::Instance => fields.text("instance"),
+    };
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use safeconduct_core::audit::CredentialRecord;
 use safeconduct_core::credential::Credential;
+use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::server::Delivery;
 
@@ -74,9 +75,8 @@ impl Fixed {
 }
 
 fn made(secret: &Secret, delivery: &Delivery, record: &CredentialRecord) -> Option<Credential> {
-    let made = Credential::configured(secret, delivery, record.clone());
-    if made.is_none() {
-        tracing::error!("a static secret holds characters that no header may hold: it is not used");
-    }
-    made
+    let material = Arc::new(Material::Token(Secret::new(secret.expose().to_vec())));
+    Credential::configured(&material, delivery, record.clone())
+        .inspect_err(|error| tracing::error!(%error, "a static secret is not used"))
+        .ok()
 }

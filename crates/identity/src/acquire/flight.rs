@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use safeconduct_core::audit::CredentialRecord;
 use safeconduct_core::credential::{Credential, Warrant};
-use safeconduct_core::secret::Secret;
+use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 
 use super::chain::{Chain, Leg};
@@ -42,7 +42,7 @@ struct Flight {
 type Failed = Arc<Failure>;
 
 /// An earlier step's answer, and whether it was kept. Boxed, because it may ask for the one before it.
-type Asking<'a> = Pin<Box<dyn Future<Output = Result<(Arc<Secret>, bool), Failed>> + Send + 'a>>;
+type Asking<'a> = Pin<Box<dyn Future<Output = Result<(Arc<Material>, bool), Failed>> + Send + 'a>>;
 
 impl Flight {
     /// Asks for a step's answer, with the answer of the step before it.
@@ -102,7 +102,7 @@ impl Flight {
         begin(self.store.clone(), self.chain.clone(), index, self.warrant.clone(), lead);
     }
 
-    fn let_go(&self, index: usize, subject: &Arc<Secret>) {
+    fn let_go(&self, index: usize, subject: &Arc<Material>) {
         if let Ok(slot) = self.chain.slot_at(&self.store.cache, index, self.warrant.principal()) {
             self.store.cache.drop_subject(slot, subject);
         }
@@ -137,10 +137,11 @@ impl Flight {
     /// Makes of a grant what is kept and handed out.
     fn settle(&self, index: usize, granted: Granted) -> (Landed, Option<Keep>) {
         let now = self.store.moment();
-        let Granted { token, usable, expires, audience, scopes } = granted;
-        let bytes = token.len();
+        let Granted { material, usable, expires, audience, scopes } = granted;
+        let bytes = material.size();
+        let material = Arc::new(material);
         let held = if index < self.chain.last() {
-            Held::Subject(Arc::new(token))
+            Held::Subject(material)
         } else {
             if usable != Use::Bearer {
                 let failure = self.failure(index, bad("the token is no bearer token (token_type N_A)"));
@@ -157,11 +158,10 @@ impl Flight {
                 scopes,
                 expires,
             };
-            match Credential::issued(&token, &self.chain.delivery, record) {
-                Some(credential) => Held::Credential(credential),
-                None => {
-                    let failure =
-                        self.failure(index, bad("the token holds characters that no header may hold"));
+            match Credential::issued(&material, &self.chain.delivery, record) {
+                Ok(credential) => Held::Credential(credential),
+                Err(undeliverable) => {
+                    let failure = self.failure(index, bad(&undeliverable.to_string()));
                     return self.refused(index, failure);
                 }
             }

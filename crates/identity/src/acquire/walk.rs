@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use safeconduct_core::credential::Warrant;
+use safeconduct_core::material::Material;
 use safeconduct_core::refusal::Reason;
-use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 
 use super::{Credentials, Plan};
@@ -24,7 +24,7 @@ pub struct Walked {
     /// The step.
     pub step: Box<str>,
     /// What was granted: to be looked into, never to be printed whole.
-    pub token: Arc<Secret>,
+    pub material: Arc<Material>,
     /// What it is good for.
     pub usable: Use,
     /// When it ends.
@@ -43,12 +43,12 @@ impl Credentials {
             let asking = leg.provider.exchange(warrant, subject, self.store.clock.wall());
             let outcome = tokio::time::timeout(self.store.limits.step, asking).await;
             match outcome.unwrap_or_else(|_| Err(too_slow())) {
-                Ok(Granted { token, usable, expires, scopes, .. }) => {
-                    let token = Arc::new(token);
-                    subject = Subject::Step(token.clone());
+                Ok(Granted { material, usable, expires, scopes, .. }) => {
+                    let material = Arc::new(material);
+                    subject = Subject::Step(material.clone());
                     walk.granted.push(Walked {
                         step: chain.label(index).into(),
-                        token,
+                        material,
                         usable,
                         expires,
                         scopes,

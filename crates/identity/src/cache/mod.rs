@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use safeconduct_core::caller::{Fingerprint, Principal};
 use safeconduct_core::credential::Credential;
-use safeconduct_core::secret::Secret;
+use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 
 use crate::provider::ExchangeError;
@@ -210,7 +210,7 @@ impl Cache {
     }
 
     /// The next step refused `subject`: takes it out, if it is still what is kept.
-    pub(crate) fn drop_subject(&self, slot: Slot, subject: &Arc<Secret>) {
+    pub(crate) fn drop_subject(&self, slot: Slot, subject: &Arc<Material>) {
         let mut shard = self.shard(slot.caller);
         let same = shard
             .entry(&slot.key)

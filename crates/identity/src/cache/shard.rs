@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeconduct_core::credential::Credential;
-use safeconduct_core::secret::Secret;
+use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ pub(crate) enum Held {
     /// The last step's: ready to be sent.
     Credential(Credential),
     /// An earlier step's: the next one's subject.
-    Subject(Arc<Secret>),
+    Subject(Arc<Material>),
     /// The answer was no; it is not asked again for a while. With the end of the token it was asked with.
     Refused(Arc<ExchangeError>, Timestamp),
     /// Nothing: the backend refused what was here. Remembered, so that it is not bought again and again.

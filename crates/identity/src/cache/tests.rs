@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use safeconduct_core::audit::CredentialRecord;
 use safeconduct_core::caller::Fingerprint;
 use safeconduct_core::credential::Credential;
+use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::server::Delivery;
 use safeconduct_core::time::Timestamp;
@@ -87,7 +88,12 @@ fn credential(whose: &str, expires: Timestamp, steady_end: Duration) -> Credenti
         scopes: Arc::new([steady_end.as_secs().to_string().into()]),
         expires: Some(expires),
     };
-    Credential::issued(&Secret::new(whose.as_bytes().to_vec()), &Delivery::default(), record).unwrap()
+    Credential::issued(
+        &Arc::new(Material::Token(Secret::new(whose.as_bytes().to_vec()))),
+        &Delivery::default(),
+        record,
+    )
+    .unwrap()
 }
 
 /// Edge: 44

@@ -27,7 +27,7 @@ use safeconduct_core::time::Timestamp;
 
 use super::answer::{ErrorAnswer, TokenAnswer};
 use super::classify::classify;
-use super::{Counterpart, Description, ExchangeError, Exchanging, Granted, Provider, Subject};
+use super::{Counterpart, Description, ExchangeError, Exchanging, Granted, Preview, Provider, Subject};
 use crate::cache::Fields;
 use crate::template::MissingClaim;
 use crate::wire::{Answer, Retry, Wire, retry_after};
@@ -83,6 +83,10 @@ impl Provider for Exchange {
 
     fn inputs(&self, caller: &Principal, fields: &mut Fields) -> Result<(), MissingClaim> {
         self.config.templates().try_for_each(|template| template.input(caller, fields))
+    }
+
+    fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim> {
+        Ok(self.config.preview(&self.config.asked(caller)?, subject))
     }
 
     fn counterpart(&self) -> Option<Counterpart<'_>> {

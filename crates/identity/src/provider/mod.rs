@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use safeconduct_core::caller::{Principal, SubjectToken};
 use safeconduct_core::credential::{Form, Warrant};
+use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 
@@ -33,6 +34,9 @@ use crate::template::MissingClaim;
 
 /// An exchange under way. It owns what it needs, so that it outlives the call that began it.
 pub type Exchanging = Pin<Box<dyn Future<Output = Result<Granted, ExchangeError>> + Send + 'static>>;
+
+/// Names and values of a request.
+pub type Preview = Vec<(Box<str>, Box<str>)>;
 
 /// One step of a chain: turns a subject into a credential of the next domain.
 pub trait Provider: Send + Sync {
@@ -51,6 +55,13 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// A claim that is not there.
     fn inputs(&self, caller: &Principal, fields: &mut Fields) -> Result<(), MissingClaim>;
+
+    /// What it would send for this caller, in order, for `explain`. `subject` are the words for what it is given;
+    /// tokens and secrets stand as `<...>`.
+    ///
+    /// # Errors
+    /// A claim that is not there.
+    fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim>;
 
     /// Whom it asks; None for what asks no one.
     fn counterpart(&self) -> Option<Counterpart<'_>>;
@@ -97,25 +108,29 @@ pub enum Subject {
     /// The caller's verified token: the first step's.
     Caller(SubjectToken),
     /// What the step before was granted.
-    Step(Arc<Secret>),
+    Step(Arc<Material>),
 }
 
 impl Subject {
     /// Writes it into a token endpoint's form.
-    pub fn write(&self, form: &mut Form, name: &str) {
+    ///
+    /// # Errors
+    /// `BadAnswer` when the step before gave AWS keys, which no token endpoint takes.
+    pub fn write(&self, form: &mut Form, name: &str) -> Result<(), ExchangeError> {
         match self {
             Self::Caller(token) => form.subject(name, token),
-            Self::Step(secret) => form.secret(name, secret),
+            Self::Step(material) => form.secret(name, material.token().ok_or_else(no_token)?),
         };
+        Ok(())
     }
 
     /// True when `token` is the subject itself: an answer that only hands the subject back.
     pub fn is(&self, token: &Secret) -> bool {
         match self {
             Self::Caller(subject) => subject.is(token),
-            Self::Step(secret) => {
-                aws_lc_rs::constant_time::verify_slices_are_equal(secret.expose(), token.expose()).is_ok()
-            }
+            Self::Step(material) => material.token().is_some_and(|subject| {
+                aws_lc_rs::constant_time::verify_slices_are_equal(subject.expose(), token.expose()).is_ok()
+            }),
         }
     }
 }
@@ -131,8 +146,8 @@ pub enum Use {
 
 /// What a provider gave.
 pub struct Granted {
-    /// The token.
-    pub token: Secret,
+    /// The token, or the keys.
+    pub material: Material,
     /// What it is good for.
     pub usable: Use,
     /// When the issuer says that it ends; at the time of asking, when it says that it must not be kept. None for
@@ -142,4 +157,8 @@ pub struct Granted {
     pub audience: Arc<[Box<str>]>,
     /// Scopes granted.
     pub scopes: Arc<[Box<str>]>,
+}
+
+fn no_token() -> ExchangeError {
+    ExchangeError::BadAnswer { problem: "the step before gave AWS keys where a token is needed".into() }
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use safeconduct_core::caller::Principal;
 use safeconduct_core::credential::Warrant;
+use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 
-use super::{Counterpart, Description, Exchanging, Granted, Provider, Subject, Use};
+use super::{Counterpart, Description, Exchanging, Granted, Preview, Provider, Subject, Use};
 use crate::cache::Fields;
 use crate::secret_source::SecretSource;
 use crate::template::MissingClaim;
@@ -69,6 +70,10 @@ impl Provider for StaticSecret {
         Ok(())
     }
 
+    fn preview(&self, _: &Principal, _: &str) -> Result<Preview, MissingClaim> {
+        Ok(vec![("secret".into(), "<the configured secret>".into())])
+    }
+
     fn counterpart(&self) -> Option<Counterpart<'_>> {
         None
     }
@@ -83,7 +88,7 @@ impl Provider for StaticSecret {
         let nothing = self.nothing.clone();
         Box::pin(async move {
             Ok(Granted {
-                token: Secret::new(secret.expose().to_vec()),
+                material: Material::Token(Secret::new(secret.expose().to_vec())),
                 usable: Use::Bearer,
                 expires: None,
                 audience: nothing.clone(),

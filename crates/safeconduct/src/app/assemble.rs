@@ -17,9 +17,9 @@ use safeconduct_proxy::metadata;
 use safeconduct_proxy::stream::Lifetimes;
 use tokio::runtime::Handle;
 
-use super::{Failed, credentials, issuers, tls};
+use super::{Failed, clients, credentials, issuers, tls};
 use crate::config::Plan;
-use crate::config::plan::{ServerPlan, StepPlan};
+use crate::config::plan::{DeliverPlan, ServerPlan, StepPlan};
 
 /// What outlives a reload.
 pub(super) struct House {
@@ -51,7 +51,7 @@ pub(super) fn assemble(
     let config = WireConfig { extra_roots: tls::extra_roots(plan)?, ..WireConfig::default() };
     let wire = Wire::new(&config, house.runtime.clone()).map_err(|error| Failed::of("ca_file", error))?;
     let wire = Arc::new(wire);
-    let clients = credentials::clients(plan)?;
+    let clients = clients::clients(plan)?;
     let mut servers = HashMap::new();
     let mut plans = Vec::new();
     for server in &plan.servers {
@@ -128,9 +128,10 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
             })
             .collect::<BTreeMap<_, _>>(),
         url: plan.url.clone(),
-        delivery: Delivery {
-            header: plan.deliver.header.clone(),
-            prefix: plan.deliver.prefix.as_str().into(),
+        delivery: match &plan.deliver {
+            DeliverPlan::Header { name, prefix } => {
+                Delivery::Header { name: name.clone(), prefix: prefix.as_str().into() }
+            }
         },
         shared_credential: fixed || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,

@@ -11,7 +11,7 @@ use safeconduct_identity::verifier::{Issuer, KnownTokens, Verifier};
 use safeconduct_identity::wire::{Endpoint, Wire};
 
 use super::Failed;
-use super::credentials::Clients;
+use super::clients::Clients;
 use crate::config::Plan;
 use crate::config::plan::{self, IssuerPlan, KeysPlan, TokenType};
 

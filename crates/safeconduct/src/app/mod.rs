@@ -2,6 +2,7 @@
 //! that a plan says is in the `Gateway` that `assemble` makes of it.
 
 mod assemble;
+mod clients;
 mod credentials;
 mod eyes;
 mod issuers;

@@ -9,11 +9,10 @@ use safeconduct_core::server::Server;
 use safeconduct_core::time::Timestamp;
 use safeconduct_identity::acquire::CredentialPlan;
 use safeconduct_identity::clock::SystemClock;
-use safeconduct_identity::template::GroupMap;
 use safeconduct_identity::wire::{Wire, WireConfig};
 use tokio::runtime::{Builder, Runtime};
 
-use super::credentials::Clients;
+use super::clients::{self, Clients};
 use super::issuers::{self, Issuers};
 use super::{Failed, assemble, credentials, tls};
 use crate::config::Plan;
@@ -52,7 +51,7 @@ impl<'p> Rehearsal<'p> {
         let config = WireConfig { extra_roots: tls::extra_roots(plan)?, ..WireConfig::default() };
         let wire =
             Wire::new(&config, runtime.handle().clone()).map_err(|error| Failed::of("ca_file", error))?;
-        Ok(Self { plan, clients: credentials::clients(plan)?, wire: Arc::new(wire), runtime })
+        Ok(Self { plan, clients: clients::clients(plan)?, wire: Arc::new(wire), runtime })
     }
 
     /// What an issuer's tokens must be like.
@@ -64,11 +63,6 @@ impl<'p> Rehearsal<'p> {
     pub(crate) fn server(&self, server: &ServerPlan) -> Result<(Server, CredentialPlan), Failed> {
         let chain = credentials::chain(server, self.plan, &self.clients, &self.wire)?;
         Ok((assemble::server_of(server, &chain, None), chain))
-    }
-
-    /// What `{group:MAP}` stands for.
-    pub(crate) fn group_maps(&self) -> Vec<Arc<GroupMap>> {
-        credentials::group_maps(self.plan)
     }
 
     /// Verifies a token of this issuer, whose keys are read or fetched for it.

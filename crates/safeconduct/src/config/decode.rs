@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use safeconduct_identity::secret_source::is_telling;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::mask::is_telling;
 use super::near::{nearest, suggest};
 use super::node::{Entry, Kind, Node};
 use super::problem::Problems;

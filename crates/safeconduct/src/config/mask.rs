@@ -7,15 +7,7 @@
 
 use std::ops::Range;
 
-/// Parts of names of secrets, without `-` and `_`.
-const TELLING: [&str; 9] =
-    ["secr", "passw", "passphrase", "pwd", "token", "privatekey", "apikey", "authorization", "inline"];
-
-/// True for the name of something whose value is likely a secret.
-pub(crate) fn is_telling(name: &str) -> bool {
-    let name: String = name.to_lowercase().chars().filter(|c| !matches!(c, '-' | '_')).collect();
-    TELLING.iter().any(|word| name.contains(word))
-}
+use safeconduct_identity::secret_source::is_telling;
 
 /// The text with the same length in bytes and the same lines, secrets replaced by `*`.
 pub(crate) fn mask(text: &str, secret_spans: &[Range<usize>]) -> String {

@@ -13,7 +13,6 @@ mod resolve;
 pub mod schema;
 mod values;
 
-pub(crate) use mask::is_telling;
 pub(crate) use near::{nearest, suggest};
 pub use plan::Plan;
 pub use policies::compile;

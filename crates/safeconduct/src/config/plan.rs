@@ -15,6 +15,9 @@ pub use super::raw::{
     Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Flush, IssuedAudience, IssuedType, OnFailure,
     Preset, SigningAlgorithm, TokenType,
 };
+pub use step::{ExchangePlan, StepPlan};
+
+mod step;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -198,69 +201,14 @@ pub struct ServerPlan {
 
 /// Where a credential goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeliverPlan {
-    /// Header.
-    pub header: http::HeaderName,
-    /// What stands before the credential.
-    pub prefix: String,
-}
-
-/// One step of a chain.
-#[derive(Clone, Debug)]
-pub enum StepPlan {
-    /// Token exchange.
-    Exchange(Box<ExchangePlan>),
-    /// A named secret.
-    Static(Arc<SecretValue>),
-}
-
-impl StepPlan {
-    /// Its name in the file.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Exchange(_) => "exchange",
-            Self::Static(_) => "static",
-        }
-    }
-}
-
-/// Token exchange (RFC 8693). Texts may hold templates (`{subject}`).
-#[derive(Clone, Debug)]
-pub struct ExchangePlan {
-    /// Token endpoint.
-    pub token_endpoint: String,
-    /// Name of the client that asks, in [`Plan::clients`]; None: no client authentication.
-    pub client: Option<String>,
-    /// `audience` parameters.
-    pub audiences: Vec<String>,
-    /// `resource` parameters.
-    pub resources: Vec<String>,
-    /// Scopes asked for.
-    pub scopes: Vec<String>,
-    /// `subject_token_type`, a URI.
-    pub subject_token_type: String,
-    /// `requested_token_type`, a URI; None: not sent.
-    pub requested_token_type: Option<String>,
-    /// Actor token and its type, a URI.
-    pub actor: Option<(Arc<SecretValue>, String)>,
-    /// Whether `issued_token_type` may be missing.
-    pub issued_token_type: IssuedType,
-    /// How an issued JWT's `aud` is checked.
-    pub issued_audience: IssuedAudience,
-    /// The `aud` expected, where it is not what is asked for; empty: what is asked for.
-    pub expected_audience: Vec<String>,
-    /// What happens to a token with more scopes.
-    pub broader_scope: BroaderScope,
-    /// More parameters.
-    pub parameters: Vec<(String, String)>,
-    /// Longest use of an issued token.
-    pub max_lifetime: Option<Duration>,
-    /// Longest wait for one attempt.
-    pub attempt_timeout: Duration,
-    /// Longest wait, retries included.
-    pub timeout: Duration,
-    /// Whether plain http is accepted beyond loopback.
-    pub allow_http: bool,
+pub enum DeliverPlan {
+    /// In a header of the request.
+    Header {
+        /// Its name.
+        name: http::HeaderName,
+        /// What stands before the credential.
+        prefix: String,
+    },
 }
 
 /// Audit.

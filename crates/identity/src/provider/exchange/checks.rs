@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeconduct_core::credential::Warrant;
+use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 
 use super::config::{AudienceCheck, BroaderScope, ExchangeConfig, IssuedTypeCheck, token_type};
@@ -51,7 +52,13 @@ pub(super) fn grant(
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => now.plus(UNSAID_LIFETIME),
     };
-    Ok(Granted { token, usable, expires: Some(expires), audience: asked.targets(), scopes })
+    Ok(Granted {
+        material: Material::Token(token),
+        usable,
+        expires: Some(expires),
+        audience: asked.targets(),
+        scopes,
+    })
 }
 
 fn check_types(

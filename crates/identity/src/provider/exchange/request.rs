@@ -8,7 +8,8 @@ use safeconduct_core::credential::Form;
 use safeconduct_core::time::Timestamp;
 
 use super::config::{ExchangeConfig, check_resource};
-use crate::provider::{ExchangeError, Subject};
+use crate::provider::{ExchangeError, Preview, Subject};
+use crate::secret_source::is_telling;
 use crate::template::{MissingClaim, Template};
 use crate::wire::Request;
 
@@ -32,7 +33,7 @@ impl Asked {
 
 impl ExchangeConfig {
     /// Fills the templates.
-    pub(super) fn asked(&self, caller: &Principal) -> Result<Asked, ExchangeError> {
+    pub(super) fn asked(&self, caller: &Principal) -> Result<Asked, MissingClaim> {
         let filled = |templates: &[Template]| -> Result<Vec<Box<str>>, MissingClaim> {
             templates.iter().map(|template| Ok(template.fill(caller)?.into())).collect()
         };
@@ -43,7 +44,7 @@ impl ExchangeConfig {
         let scopes = filled(&self.scopes)?;
         // A claim must not smuggle a second scope in.
         if scopes.iter().any(|scope| scope.contains(char::is_whitespace)) {
-            return Err(MissingClaim("a scope of one word".into()).into());
+            return Err(MissingClaim("a scope of one word".into()));
         }
         let parameters = self
             .parameters
@@ -51,6 +52,31 @@ impl ExchangeConfig {
             .map(|(name, template)| Ok((name.clone(), template.fill(caller)?.into())))
             .collect::<Result<_, MissingClaim>>()?;
         Ok(Asked { audience: filled(&self.audience)?, resource, scopes: scopes.into(), parameters })
+    }
+
+    /// What [`Self::request`] sends, for people.
+    pub(super) fn preview(&self, asked: &Asked, subject: &str) -> Preview {
+        let mut shown: Preview = Vec::new();
+        let mut put = |name: &str, value: &str| shown.push((name.into(), value.into()));
+        put("grant_type", GRANT_TYPE);
+        put("subject_token", subject);
+        put("subject_token_type", &self.subject_token_type);
+        if let Some(actor) = &self.actor {
+            put("actor_token", "<the configured secret>");
+            put("actor_token_type", &actor.token_type);
+        }
+        asked.audience.iter().for_each(|audience| put("audience", audience));
+        asked.resource.iter().for_each(|resource| put("resource", resource));
+        if !asked.scopes.is_empty() {
+            put("scope", &asked.scopes.join(" "));
+        }
+        if let Some(kind) = self.requested_token_type.uri() {
+            put("requested_token_type", kind);
+        }
+        for (name, value) in &asked.parameters {
+            put(name, if is_telling(name) { "<not shown>" } else { value });
+        }
+        shown
     }
 
     /// One attempt's request.
@@ -62,7 +88,7 @@ impl ExchangeConfig {
     ) -> Result<Request, ExchangeError> {
         let (mut form, mut headers) = (Form::new(), HeaderMap::new());
         form.field("grant_type", GRANT_TYPE);
-        subject.write(&mut form, "subject_token");
+        subject.write(&mut form, "subject_token")?;
         form.field("subject_token_type", &self.subject_token_type);
         if let Some(actor) = &self.actor {
             form.secret("actor_token", &actor.token.current()).field("actor_token_type", &actor.token_type);

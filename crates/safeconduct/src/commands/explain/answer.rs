@@ -1,12 +1,10 @@
 //! The answer: each check of the path, in its order, up to the one that refuses.
 
-use std::sync::Arc;
-
 use safeconduct_core::caller::{Kind, Principal};
 use safeconduct_core::mcp::Target;
 use safeconduct_core::policy::{Effect, Explanation, Policy, Query};
 use safeconduct_core::refusal::Reason;
-use safeconduct_core::server::Server;
+use safeconduct_core::server::{Delivery, Server};
 use safeconduct_core::time::Timestamp;
 use safeconduct_identity::acquire::CredentialPlan;
 use serde::Serialize;
@@ -15,7 +13,7 @@ use super::Unanswerable;
 use super::call::Call;
 use super::caller::Caller;
 use super::checks::{self, Check};
-use super::steps::{self, Step, Stopped};
+use super::steps::{self, Step};
 use crate::app::Rehearsal;
 use crate::config::plan::{Plan, ServerPlan, StepPlan};
 
@@ -142,7 +140,7 @@ impl Explained {
         explained.decision = Some(explanation);
         match reason {
             Some(reason) => Ok(explained.refused(&reason).noted(call)),
-            None => explained.sent(server, &known, &chain, rehearsal, &principal),
+            None => Ok(explained.sent(server, &known, &chain, &principal)),
         }
     }
 
@@ -193,19 +191,16 @@ impl Explained {
         plan: &ServerPlan,
         server: &Server,
         chain: &CredentialPlan,
-        rehearsal: &Rehearsal<'_>,
         caller: &Principal,
-    ) -> Result<Self, Unanswerable> {
-        let maps: Vec<Arc<_>> = rehearsal.group_maps();
-        match steps::steps(plan, chain, &maps, caller) {
+    ) -> Self {
+        match steps::steps(plan, chain, caller) {
             Ok(steps) => {
                 self.permitted = true;
                 self.credential = steps;
                 self.request = Some(Request::of(plan, server));
-                Ok(self)
+                self
             }
-            Err(Stopped::Missing(missing)) => Ok(self.refused(&Reason::MissingClaim(missing.0))),
-            Err(Stopped::Failed(why)) => Err(why),
+            Err(missing) => self.refused(&Reason::MissingClaim(missing.0)),
         }
     }
 }
@@ -280,10 +275,13 @@ impl Request {
     fn of(plan: &ServerPlan, server: &Server) -> Self {
         let credential = plan.credential.last().map(|step| match step {
             StepPlan::Static(secret) => format!("<{}>", secret.origin),
-            StepPlan::Exchange(_) => format!("<the token of step {}>", plan.credential.len()),
+            _ => format!("<the token of step {}>", plan.credential.len()),
         });
-        let header = credential.map(|credential| {
-            format!("{}: {}{credential}", titled(server.delivery.header.as_str()), server.delivery.prefix)
+        let header = credential.and_then(|credential| match &server.delivery {
+            Delivery::Header { name, prefix } => {
+                Some(format!("{}: {prefix}{credential}", titled(name.as_str())))
+            }
+            Delivery::Instance => None,
         });
         Self { url: server.url.to_string(), header }
     }

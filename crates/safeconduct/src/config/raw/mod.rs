@@ -13,7 +13,7 @@ pub(crate) use client::Client;
 pub(crate) use issuer::{Introspection, Issuer};
 use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
 pub(crate) use server::Server;
-pub(crate) use step::{Chain, Exchange, Step};
+pub(crate) use step::{Chain, Exchange, Static, Step};
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};
 pub use client::{BasicEncoding, SigningAlgorithm};

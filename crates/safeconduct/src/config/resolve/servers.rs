@@ -148,10 +148,10 @@ impl Resolver<'_> {
     }
 
     fn deliver(&mut self, server: &Server) -> Option<DeliverPlan> {
-        let standard = DeliverPlan { header: http::header::AUTHORIZATION, prefix: "Bearer ".to_owned() };
+        let standard = |prefix| DeliverPlan::Header { name: http::header::AUTHORIZATION, prefix };
         let deliver = match &server.deliver {
             Field::Given(deliver) => &deliver.value,
-            Field::Absent => return Some(standard),
+            Field::Absent => return Some(standard("Bearer ".to_owned())),
             Field::Broken => return None,
         };
         let later = [
@@ -175,8 +175,9 @@ impl Resolver<'_> {
             return None;
         }
         let Some(written) = deliver.header.given() else {
-            let prefix = deliver.prefix.value().map_or(standard.prefix, |prefix| prefix.0.clone());
-            return Some(DeliverPlan { header: standard.header, prefix });
+            let prefix =
+                deliver.prefix.value().map_or_else(|| "Bearer ".to_owned(), |prefix| prefix.0.clone());
+            return Some(standard(prefix));
         };
         let Ok(header) = http::HeaderName::from_bytes(written.value.as_bytes()) else {
             self.problems
@@ -199,7 +200,7 @@ impl Resolver<'_> {
                 .error(at.span.clone(), "this prefix cannot stand in a header")
                 .label("not printable ASCII");
         }
-        Some(DeliverPlan { header, prefix })
+        Some(DeliverPlan::Header { name: header, prefix })
     }
 }
 

@@ -1,13 +1,10 @@
-//! Credential chains.
+//! `exchange`.
 
-use std::time::Duration;
-
-use super::Resolver;
-use super::outside::TOKEN_ENDPOINT;
-use crate::config::decode::{At, Field, Named};
-use crate::config::plan::{BroaderScope, ExchangePlan, IssuedAudience, IssuedType, StepPlan};
-use crate::config::raw::{Chain, Exchange, Step};
-use crate::config::values::Many;
+use super::super::Resolver;
+use super::{ATTEMPT, list};
+use crate::config::decode::{Field, Named};
+use crate::config::plan::{BroaderScope, ExchangePlan, IssuedAudience, IssuedType};
+use crate::config::raw::Exchange;
 
 /// Parameters of RFC 8693 §2.1 that have a setting of their own.
 const OWN: [&str; 13] = [
@@ -26,58 +23,16 @@ const OWN: [&str; 13] = [
     "client_assertion_type",
 ];
 
-/// Longest wait for one attempt, unless the file says otherwise.
-const ATTEMPT: Duration = Duration::from_secs(5);
-
 /// Short names of token types (RFC 8693 §3).
 const SHORT: [&str; 6] = ["access_token", "refresh_token", "id_token", "saml1", "saml2", "jwt"];
 
 impl Resolver<'_> {
-    /// The chain; None when it is absent or a step cannot be used.
-    pub(super) fn chain(&mut self, written: &Field<Chain>) -> Option<Vec<StepPlan>> {
-        let chain = &written.given()?.value;
-        // Steps beside a broken one are checked all the same.
-        let whole = chain.steps().is_some();
-        let Chain::Steps(fields) = chain else { return Some(Vec::new()) };
-        let steps: Vec<Option<StepPlan>> = fields
-            .iter()
-            .filter_map(Field::given)
-            .enumerate()
-            .map(|(index, step)| self.step(index, step))
-            .collect();
-        if whole { steps.into_iter().collect() } else { None }
-    }
-
-    fn step(&mut self, index: usize, written: &At<Step>) -> Option<StepPlan> {
-        match &written.value {
-            Step::Exchange(exchange) => {
-                self.exchange(exchange, &written.site).map(Box::new).map(StepPlan::Exchange)
-            }
-            Step::Static(fixed) => {
-                self.problems
-                    .warning(written.site.clone(), "every caller reaches this server with the same secret")
-                    .label("shared by all callers")
-                    .help("the server cannot tell callers apart; only the gateway's policies and audit do");
-                if index > 0 {
-                    self.problems
-                        .error(written.site.clone(), "`static` does not use what the steps before it got")
-                        .label("must stand alone")
-                        .help("remove the other steps, or this one");
-                }
-                self.secret(fixed.secret.given()?).map(StepPlan::Static)
-            }
-        }
-    }
-
-    fn exchange(&mut self, exchange: &Exchange, site: &std::ops::Range<usize>) -> Option<ExchangePlan> {
-        let known = self.client_names();
-        let client = match &exchange.client {
-            Field::Given(client) => {
-                Some(self.known("client", "clients", client, &known).then(|| client.value.clone())?)
-            }
-            Field::Absent => None,
-            Field::Broken => return None,
-        };
+    pub(super) fn exchange(
+        &mut self,
+        exchange: &Exchange,
+        site: &std::ops::Range<usize>,
+    ) -> Option<ExchangePlan> {
+        let client = self.step_client(&exchange.client)?;
         let endpoint = exchange.token_endpoint.given();
         let usable = endpoint.and_then(|url| self.url("callers' tokens", url, &exchange.allow_http));
         self.targets(exchange, site);
@@ -115,13 +70,6 @@ impl Resolver<'_> {
             timeout: exchange.timeout.value().map_or_else(|| self.token_endpoint_time(), |period| period.0),
             allow_http: exchange.allow_http.or(false),
         })
-    }
-
-    fn token_endpoint_time(&self) -> Duration {
-        let timeouts = self.file.timeouts.value();
-        timeouts
-            .and_then(|timeouts| timeouts.token_endpoint.value())
-            .map_or(TOKEN_ENDPOINT, |period| period.0)
     }
 
     fn targets(&mut self, exchange: &Exchange, site: &std::ops::Range<usize>) {
@@ -193,44 +141,6 @@ impl Resolver<'_> {
             self.template(text);
         }
     }
-
-    // `{subject}`, `{email}`, `{claim:NAME}`, `{group:MAP}`; `{{` and `}}` are braces.
-    fn template(&mut self, text: &At<String>) {
-        let maps: Vec<String> = self
-            .file
-            .group_maps
-            .value()
-            .map(|maps| maps.names().map(str::to_owned).collect())
-            .unwrap_or_default();
-        let plain = text.value.replace("{{", "").replace("}}", "");
-        let mut parts = plain.split('{');
-        let stray = parts.next().is_some_and(|before| before.contains('}'));
-        let wrong = parts.find_map(|part| match part.split_once('}') {
-            None => Some("a brace is not closed".to_owned()),
-            Some((_, after)) if after.contains('}') => {
-                Some("a brace is closed that was not opened".to_owned())
-            }
-            Some(("subject" | "email", _)) => None,
-            Some((name, _)) => match name.split_once(':') {
-                Some(("claim", claim)) if !claim.is_empty() => None,
-                Some(("group", map)) if maps.iter().any(|known| known == map) => None,
-                Some(("group", map)) => Some(format!("no group map is called `{map}`")),
-                _ => Some(format!("`{{{name}}}` stands for nothing")),
-            },
-        });
-        if let Some(wrong) =
-            wrong.or_else(|| stray.then(|| "a brace is closed that was not opened".to_owned()))
-        {
-            self.problems
-                .error(text.span.clone(), wrong)
-                .label("this template")
-                .help("known: {subject}, {email}, {claim:NAME}, {group:MAP} with MAP under `group_maps`; {{ and }} are braces");
-        }
-    }
-}
-
-fn list(field: &Field<Many<String>>) -> Vec<String> {
-    field.value().map(|many| many.values().cloned().collect()).unwrap_or_default()
 }
 
 fn long(short: &str) -> Option<String> {

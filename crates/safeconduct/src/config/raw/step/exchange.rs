@@ -1,0 +1,84 @@
+//! `exchange`: token exchange (RFC 8693).
+
+use crate::config::decode::{Named, section};
+use crate::config::values::{Many, Period, SecretText, choice};
+
+section! {
+    /// Token exchange (RFC 8693). Values may use `{subject}`, `{email}`, `{claim:NAME}` and `{group:MAP}`; a caller
+    /// without the claim is refused.
+    Exchange {
+        /// The token endpoint.
+        token_endpoint, required: String;
+        /// The name under `clients` that asks. Default: no client authentication (some token services want none).
+        client: String;
+        /// Logical names of the target, one `audience` parameter each (§2.1).
+        audience: Many<String>;
+        /// URLs of the target, one `resource` parameter each (§2.1).
+        resource: Many<String>;
+        /// Scopes asked for at the target.
+        scopes: Many<String>;
+        /// What the subject token is said to be: a URI, or the short name of one of RFC 8693 §3 (`access_token`, `jwt`,
+        /// `id_token`). Default: `access_token`.
+        subject_token_type: String;
+        /// What is asked for: a URI, a short name, or `omit`: the parameter is not sent and the server chooses. Some
+        /// servers refuse it, some require it. Default: `omit`.
+        requested_token_type: String;
+        /// A token for the acting party, by reference. Sent with `actor_token_type`.
+        actor_token: SecretText;
+        /// What the actor token is. Default: `access_token`.
+        actor_token_type: String;
+        /// `strict`: the answer must say the `issued_token_type` that was asked for; `lenient`: it may say nothing, as
+        /// some servers do. Default: `strict`.
+        issued_token_type: IssuedType;
+        /// What the `aud` of an issued JWT must be: `exact`, nothing but what was asked for; `contains`, something of it;
+        /// `any`, not looked at. Default: `exact`.
+        issued_audience: IssuedAudience;
+        /// The `aud` that the issued token has, where it is not the word that is asked for. Default: what is asked for.
+        expected_audience: Many<String>;
+        /// What happens to a token with more scopes than were asked for: `refuse`, or `accept` for servers that add
+        /// scopes of their own (Keycloak). Default: `refuse`.
+        broader_scope: BroaderScope;
+        /// More parameters of the request, as the provider wants them.
+        parameters: Named<String>;
+        /// Uses an issued token no longer than this. Default: no limit besides the answer's and the caller's token's.
+        max_lifetime: Period;
+        /// Waits this long for one attempt. Default: `5s`.
+        attempt_timeout: Period;
+        /// Waits this long in all, retries included. Default: `timeouts.token_endpoint`.
+        timeout: Period;
+        /// Accepts plain http for an endpoint that is not on this machine. Default: `false`.
+        allow_http: bool;
+    }
+}
+
+choice! {
+    /// Whether an answer may leave out `issued_token_type`.
+    pub IssuedType {
+        /// It must be there and as asked for.
+        "strict" => Strict,
+        /// It may be missing.
+        "lenient" => Lenient,
+    }
+}
+
+choice! {
+    /// What the audience of an issued JWT must be.
+    pub IssuedAudience {
+        /// Nothing but what was asked for.
+        "exact" => Exact,
+        /// Something of what was asked for.
+        "contains" => Contains,
+        /// Not looked at.
+        "any" => Any,
+    }
+}
+
+choice! {
+    /// What happens to a token with more scopes than were asked for.
+    pub BroaderScope {
+        /// It is refused.
+        "refuse" => Refuse,
+        /// It is used, and its scopes are recorded.
+        "accept" => Accept,
+    }
+}
