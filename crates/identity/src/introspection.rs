@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use safeconduct_core::caller::{
     Bearer, IssuerRules, TokenDigest, TokenProblem, Verified, verify_introspection,
 };
@@ -15,12 +14,14 @@ use safeconduct_core::refusal::Reason;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 
-use crate::client_auth::ClientAuth;
-use crate::wire::{Endpoint, Request, Retry, Wire, WireError};
+use crate::client_auth::{ClientAuth, ClientAuthError, Errand};
+use crate::wire::{Endpoint, Retry, Wire, WireError};
 use desk::Desk;
 
 /// Longest time that an answer is believed without asking again.
 pub const LONGEST: Duration = Duration::from_secs(60);
+/// Time for one attempt.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// How one issuer is asked.
 pub struct Introspection {
@@ -51,7 +52,7 @@ impl Introspection {
     /// What an earlier answer depends on besides the token: where it came from, and whom it was given to.
     pub(crate) fn identity(&self) -> String {
         let Questions { endpoint, client, .. } = &*self.questions;
-        format!("{endpoint} {:?} {:?}", client.client_id(), self.cache)
+        format!("{endpoint} {:?} {} {:?}", client.client_id(), client.method(), self.cache)
     }
 
     /// Asks about a token. Callers who ask about the same one at the same time share the question; it goes on when
@@ -85,7 +86,8 @@ impl Introspection {
 
 impl Questions {
     async fn ask(&self, token: &Secret, retry: Retry, now: Timestamp) -> Result<Bytes, Failed> {
-        let answer = self.wire.send_retrying(retry, || self.request(token, now)).await?;
+        let errand = Errand { client: &*self.client, endpoint: &self.endpoint, retry, timeout: ATTEMPT, now };
+        let answer = errand.run::<Failed>(&self.wire, || Ok(form(token))).await?;
         if answer.status.is_success() && answer.is_json() {
             return Ok(answer.body);
         }
@@ -94,16 +96,12 @@ impl Questions {
         // Another status may be the token's doing, and a caller must not be able to keep others from being asked about.
         Err(if matches!(status, 429 | 502 | 503 | 504) { why.down() } else { why })
     }
+}
 
-    fn request(&self, token: &Secret, now: Timestamp) -> Result<Request, Failed> {
-        let mut form = Form::new();
-        form.secret("token", token).field("token_type_hint", "access_token");
-        let mut headers = HeaderMap::new();
-        self.client.apply(&mut form, &mut headers, &self.endpoint.to_string(), now).map_err(Failed::of)?;
-        let mut request = Request::form(self.endpoint.clone(), form);
-        request.headers.extend(headers);
-        Ok(request)
-    }
+fn form(token: &Secret) -> Form {
+    let mut form = Form::new();
+    form.secret("token", token).field("token_type_hint", "access_token");
+    form
 }
 
 /// Why a token is not believed.
@@ -135,6 +133,12 @@ impl Failed {
 impl From<WireError> for Failed {
     fn from(error: WireError) -> Self {
         Self::of(error).down()
+    }
+}
+
+impl From<ClientAuthError> for Failed {
+    fn from(error: ClientAuthError) -> Self {
+        Self::of(error)
     }
 }
 

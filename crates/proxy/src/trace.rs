@@ -17,7 +17,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor};
 use safeconduct_core::audit::{Outcome, Record, Sink};
 use safeconduct_core::time::Timestamp;
-use safeconduct_identity::wire::{Endpoint, Request, Wire};
+use safeconduct_identity::wire::{Endpoint, Request, Via, Wire};
 
 use crate::sink::Clock;
 
@@ -200,6 +200,7 @@ impl HttpClient for Collector {
             headers,
             body,
             timeout: Duration::from_secs(5),
+            via: Via::Network,
         };
         Box::pin(async move {
             let answer = self.wire.send(sent).await?;

@@ -1,19 +1,32 @@
 //! Who this program is at a token endpoint: one file a method. A new method is one file and one line here.
 //!
-//! What needs the connection itself (a client certificate, RFC 8705) will say so by a further, provided
-//! function of [`ClientAuth`]; everything else is a change to the form or to the headers.
+//! Most methods change the form or the headers ([`ClientAuth::apply`]). What needs more says so by the provided
+//! functions: a certificate for the connection (RFC 8705), something to be fetched first. [`Errand`] does all of it
+//! in order, and is the way to ask as a client.
 
+mod aliases;
 mod basic;
+mod errand;
+mod key_certificate;
 mod none;
 mod post;
 mod private_key_jwt;
+mod rotating;
 mod signing_key;
+mod tls_client_auth;
 
+pub use aliases::Aliases;
 pub use basic::{BasicEncoding, ClientSecretBasic};
+pub use errand::Errand;
 pub use none::NoAuthentication;
 pub use post::ClientSecretPost;
-pub use private_key_jwt::{AssertionAudience, PrivateKeyJwt};
+pub use private_key_jwt::{AssertionAudience, KeyCertificate, PrivateKeyJwt};
 pub use signing_key::SigningAlgorithm;
+pub use tls_client_auth::{CertificateKind, TlsClientAuth};
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 
 use http::HeaderMap;
 use safeconduct_core::credential::Form;
@@ -21,7 +34,12 @@ use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 use thiserror::Error;
 
+use crate::cache::Fields;
 use crate::secret_source::SecretError;
+use crate::wire::{Endpoint, Via, Wire};
+
+/// What is done before a client can authenticate.
+pub type Preparing<'a> = Pin<Box<dyn Future<Output = Result<(), ClientAuthError>> + Send + 'a>>;
 
 /// One way of authenticating at a token or introspection endpoint.
 pub trait ClientAuth: Send + Sync {
@@ -42,6 +60,29 @@ pub trait ClientAuth: Send + Sync {
         endpoint: &str,
         now: Timestamp,
     ) -> Result<(), ClientAuthError>;
+
+    /// Fetches what [`ClientAuth::apply`] needs and does not have; None when there is nothing to fetch.
+    fn ready<'a>(&'a self, _wire: &'a Wire, _now: Timestamp) -> Option<Preparing<'a>> {
+        None
+    }
+
+    /// How the endpoint is connected to.
+    ///
+    /// # Errors
+    /// When the certificate is, by now, not usable.
+    fn via(&self) -> Result<Via, ClientAuthError> {
+        Ok(Via::Network)
+    }
+
+    /// Where this client finds the endpoint (`mtls_endpoint_aliases`, RFC 8705 §5).
+    fn endpoint<'a>(&self, named: &'a Endpoint) -> Cow<'a, Endpoint> {
+        Cow::Borrowed(named)
+    }
+
+    /// Adds what shapes a token endpoint's answer: part of the keys that credentials are cached by.
+    fn identify(&self, fields: &mut Fields) {
+        fields.option(self.client_id()).text(self.method());
+    }
 }
 
 /// A client cannot authenticate. The text is for the operator and holds no secret.
@@ -64,6 +105,12 @@ pub enum ClientAuthError {
     /// The signature could not be made.
     #[error("the assertion of client {0} could not be signed")]
     Signing(String),
+    /// What the method needs cannot be had now; later it may.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A client certificate, and an endpoint without TLS.
+    #[error("{0} is plain http: a client certificate cannot be shown there")]
+    NoTls(String),
     /// The header could not be made.
     #[error("the credentials of client {0} cannot stand in a header")]
     Header(String),

@@ -1,6 +1,5 @@
 //! `private_key_jwt`: a signed assertion instead of a secret (RFC 7523 §2.2, RFC 7521 §4.2).
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -10,8 +9,10 @@ use http::HeaderMap;
 use safeconduct_core::credential::Form;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::key_certificate::Shown;
+use super::rotating::Rotating;
 use super::signing_key::SigningKey;
 use super::{ClientAuth, ClientAuthError, SigningAlgorithm};
 use crate::secret_source::SecretSource;
@@ -33,15 +34,26 @@ pub enum AssertionAudience {
     Issuer(Box<str>),
 }
 
+/// A certificate of the key, for servers that know the key by it (Entra).
+pub struct KeyCertificate {
+    /// The chain, the key's own certificate first, in PEM form.
+    pub chain: SecretSource,
+    /// The chain itself is sent, too (`x5c`): for servers that trust its authority and know the subject only.
+    pub sent: bool,
+}
+
 /// See the module.
 pub struct PrivateKeyJwt {
     client_id: Box<str>,
-    source: SecretSource,
-    algorithm: Option<SigningAlgorithm>,
+    key: Rotating<Signer>,
     key_id: Option<Box<str>>,
     audience: AssertionAudience,
-    /// The key as last read, with the bytes it was read from.
-    key: Mutex<(Arc<Secret>, Arc<SigningKey>)>,
+}
+
+/// The key as last read, and what is said of it in the header.
+struct Signer {
+    key: SigningKey,
+    certificate: Option<Shown>,
 }
 
 impl PrivateKeyJwt {
@@ -56,34 +68,44 @@ impl PrivateKeyJwt {
         key_id: Option<Box<str>>,
         audience: AssertionAudience,
     ) -> Result<Self, ClientAuthError> {
-        let encoded = source.current();
-        let key = SigningKey::read(&encoded, algorithm)
-            .map_err(|problem| ClientAuthError::Key { client: client_id.to_string(), problem })?;
-        let key = Mutex::new((encoded, Arc::new(key)));
-        Ok(Self { client_id, source, algorithm, key_id, audience, key })
+        Self::certified(client_id, source, algorithm, key_id, audience, None)
     }
 
-    /// The key as it is now; a rotated file that holds no key leaves the last good one in use.
-    fn current_key(&self) -> Arc<SigningKey> {
-        let encoded = self.source.current();
-        let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        if encoded.expose() != kept.0.expose() {
-            match SigningKey::read(&encoded, self.algorithm) {
-                Ok(key) => *kept = (encoded, Arc::new(key)),
-                Err(problem) => {
-                    tracing::warn!(client = %self.client_id, problem, "keeping the last good client key");
-                }
-            }
-        }
-        kept.1.clone()
+    /// The same with a certificate that the server knows the key by.
+    ///
+    /// # Errors
+    /// As [`PrivateKeyJwt::new`]; `Key`, too, when the certificate is not that key's.
+    pub fn certified(
+        client_id: Box<str>,
+        source: SecretSource,
+        algorithm: Option<SigningAlgorithm>,
+        key_id: Option<Box<str>>,
+        audience: AssertionAudience,
+        certificate: Option<KeyCertificate>,
+    ) -> Result<Self, ClientAuthError> {
+        let sent = certificate.as_ref().is_some_and(|certificate| certificate.sent);
+        let sources = [Some(source), certificate.map(|certificate| certificate.chain)];
+        let key = Rotating::new(sources.into_iter().flatten().collect(), move |read| {
+            let (key, chain) = read.split_first().ok_or("no key")?;
+            let certificate = chain.first().map(|chain| Shown::read(chain, key, sent)).transpose()?;
+            Ok(Signer { key: SigningKey::read(key, algorithm)?, certificate })
+        });
+        let key = key.map_err(|problem| ClientAuthError::Key { client: client_id.to_string(), problem })?;
+        Ok(Self { client_id, key, key_id, audience })
     }
 
     fn assertion(&self, endpoint: &str, now: Timestamp) -> Result<Secret, ClientAuthError> {
         let failed = || ClientAuthError::Signing(self.client_id.to_string());
-        let key = self.current_key();
-        let mut header = json!({ "alg": key.algorithm().name(), "typ": "JWT" });
-        if let (Some(key_id), Some(header)) = (&self.key_id, header.as_object_mut()) {
+        let Signer { key, certificate } = &*self.key.current(&self.client_id);
+        let mut header = Map::from_iter([
+            ("alg".to_owned(), json!(key.algorithm().name())),
+            ("typ".to_owned(), json!("JWT")),
+        ]);
+        if let Some(key_id) = &self.key_id {
             header.insert("kid".into(), json!(key_id));
+        }
+        if let Some(certificate) = certificate {
+            certificate.write(&mut header);
         }
         let mut unique = [0; 16];
         rand::fill(&mut unique).map_err(|_| failed())?;
@@ -101,12 +123,7 @@ impl PrivateKeyJwt {
             "nbf": issued,
             "exp": now.plus(LIFETIME).secs(),
         });
-        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
-        let signature = key.sign(token.as_bytes()).ok_or_else(failed)?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        let token = key.jws(&Value::Object(header), &claims).ok_or_else(failed)?;
         Ok(Secret::new(token.into_bytes()))
     }
 }
@@ -137,8 +154,10 @@ impl ClientAuth for PrivateKeyJwt {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
     use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
-    use serde_json::Value;
+
+    use base64::engine::general_purpose::STANDARD;
 
     use super::*;
 
@@ -210,7 +229,8 @@ mod tests {
             assert_eq!(claims["aud"], "https://as/token");
             assert_eq!(claims["iat"], 1_799_999_990_u64);
             assert!(claims["exp"].as_u64().unwrap() <= NOW.secs() + 300);
-            let public = UnparsedPublicKey::new(verification, client.current_key().public().to_vec());
+            let public =
+                UnparsedPublicKey::new(verification, client.key.current("app").key.public().to_vec());
             public.verify(signed.as_bytes(), &signature).unwrap();
         }
     }
@@ -234,12 +254,34 @@ mod tests {
         let source = SecretSource::file(&path).unwrap();
         let client =
             PrivateKeyJwt::new("app".into(), source, None, None, AssertionAudience::TokenEndpoint).unwrap();
-        let before = client.current_key().public().to_vec();
+        let before = client.key.current("app").key.public().to_vec();
         std::fs::write(&path, pem(&pkcs8(SigningAlgorithm::EdDsa))).unwrap();
-        assert_ne!(client.current_key().public(), before);
+        assert_ne!(client.key.current("app").key.public(), before);
         assert_eq!(assertion(&client).0["alg"], "EdDSA");
         std::fs::write(&path, "half a key").unwrap();
         assert_eq!(assertion(&client).0["alg"], "EdDSA");
+    }
+
+    /// Edge: 8
+    #[test]
+    fn a_certificate_is_named_by_its_thumbprints_and_sent_whole_where_that_is_asked_for() {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
+        let given = |text: String| SecretSource::given(Secret::new(text.into_bytes())).unwrap();
+        let made = |key: &rcgen::KeyPair, sent: bool| {
+            let shown = KeyCertificate { chain: given(certificate.pem()), sent };
+            let (key, audience) = (given(key.serialize_pem()), AssertionAudience::TokenEndpoint);
+            PrivateKeyJwt::certified("app".into(), key, None, None, audience, Some(shown))
+        };
+        let (header, ..) = assertion(&made(&pair, false).unwrap());
+        let thumbprint = |algorithm| URL_SAFE_NO_PAD.encode(digest(algorithm, certificate.der()));
+        assert_eq!(header["x5t"], thumbprint(&SHA1_FOR_LEGACY_USE_ONLY));
+        assert_eq!(header["x5t#S256"], thumbprint(&SHA256));
+        assert!(header.get("x5c").is_none());
+        let (header, ..) = assertion(&made(&pair, true).unwrap());
+        assert_eq!(header["x5c"], json!([STANDARD.encode(certificate.der())]));
+        let other = rcgen::KeyPair::generate().unwrap();
+        assert!(matches!(made(&other, false), Err(ClientAuthError::Key { .. })), "of another key");
     }
 
     #[test]

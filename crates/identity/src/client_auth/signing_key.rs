@@ -5,9 +5,12 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use safeconduct_core::secret::Secret;
+use serde_json::Value;
 
 /// JWS algorithm of a client assertion (RFC 7518 §3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +58,7 @@ impl SigningKey {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(encoded: &Secret, asked: Option<SigningAlgorithm>) -> Result<Self, &'static str> {
-        let bytes = encoded.expose();
-        let der = if bytes.starts_with(b"-----") || bytes.windows(11).any(|part| part == b"-----BEGIN ") {
-            PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "no PEM private key in it")?
-        } else {
-            PrivateKeyDer::try_from(bytes).map_err(|_| "neither PEM nor a DER private key")?.clone_key()
-        };
+        let der = private_key(encoded)?;
         let candidates = match asked {
             Some(algorithm) => vec![algorithm],
             None => vec![
@@ -86,7 +84,7 @@ impl SigningKey {
     }
 
     /// The JWS signature over `message`. None only when the library fails.
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.pair {
             Pair::Rsa(pair, encoding) => {
@@ -99,6 +97,17 @@ impl SigningKey {
         }
     }
 
+    /// A compact JWS (RFC 7515 §7.1). None only when the library fails.
+    pub(super) fn jws(&self, header: &Value, claims: &Value) -> Option<String> {
+        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
+        let signature = self.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Some(token)
+    }
+
     /// The public key, as the library writes it: for tests and for publishing a JWKS.
     #[cfg(test)]
     pub(super) fn public(&self) -> &[u8] {
@@ -108,6 +117,16 @@ impl SigningKey {
             Pair::Ecdsa(pair) => pair.public_key().as_ref(),
             Pair::Ed25519(pair) => pair.public_key().as_ref(),
         }
+    }
+}
+
+/// A private key in PEM or DER form.
+pub(super) fn private_key(encoded: &Secret) -> Result<PrivateKeyDer<'static>, &'static str> {
+    let bytes = encoded.expose();
+    if bytes.starts_with(b"-----") || bytes.windows(11).any(|part| part == b"-----BEGIN ") {
+        PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "no PEM private key in it")
+    } else {
+        Ok(PrivateKeyDer::try_from(bytes).map_err(|_| "neither PEM nor a DER private key")?.clone_key())
     }
 }
 

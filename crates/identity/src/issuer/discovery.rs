@@ -5,39 +5,67 @@ use serde::Deserialize;
 use super::source::Unavailable;
 use crate::wire::{Answer, Endpoint, Request, Wire};
 
+/// What of a metadata document is read (RFC 8414 §2, RFC 8705 §5). A member named twice is an error.
 #[derive(Deserialize)]
-struct Metadata {
+pub(crate) struct Metadata {
     issuer: String,
     jwks_uri: Option<String>,
+    /// Where clients are answered.
+    #[serde(flatten)]
+    pub(crate) endpoints: Endpoints,
+    /// The same for clients with a certificate, where it is elsewhere.
+    #[serde(default)]
+    pub(crate) mtls_endpoint_aliases: Endpoints,
 }
 
-/// Asks the issuer where its keys are. The document must be the issuer's own: its `issuer` is compared byte for
-/// byte, so that nobody is mistaken for another (R5), and the keys must be on its own host, or on one that is
-/// known to belong to it (R13).
+/// The endpoints that this program asks as a client.
+#[derive(Default, Deserialize)]
+pub(crate) struct Endpoints {
+    pub(crate) token_endpoint: Option<String>,
+    pub(crate) introspection_endpoint: Option<String>,
+}
+
+/// Asks the issuer where its keys are. They must be on its own host, or on one that is known to belong to it (R13).
 pub(super) async fn jwks_uri(
     wire: &Wire,
     issuer: &str,
     allow_http: bool,
     key_hosts: &[&str],
 ) -> Result<Endpoint, Unavailable> {
+    first(wire, issuer, allow_http, |url, host, metadata| {
+        let uri = metadata.jwks_uri.ok_or_else(|| Unavailable::new(url, "has no jwks_uri"))?;
+        let keys = Endpoint::parse(&uri, allow_http).map_err(|error| Unavailable::new(&uri, error))?;
+        let at = |host: &str| keys.host().eq_ignore_ascii_case(host);
+        if at(host) || key_hosts.iter().any(|host| at(host)) {
+            return Ok(keys);
+        }
+        let problem = format_args!("names keys on another host, {uri}: set jwks_uri if that is right");
+        Err(Unavailable::new(url, problem))
+    })
+    .await
+}
+
+/// The issuer's metadata document, whole.
+pub(crate) async fn metadata(wire: &Wire, issuer: &str, allow_http: bool) -> Result<Metadata, Unavailable> {
+    first(wire, issuer, allow_http, |_, _, metadata| Ok(metadata)).await
+}
+
+/// What `take` finds in the first document that has it and is the issuer's own: its `issuer` is compared byte for byte, so that
+/// nobody is mistaken for another (R5). `take` is given the document's URL and that URL's host.
+async fn first<T>(
+    wire: &Wire,
+    issuer: &str,
+    allow_http: bool,
+    take: impl Fn(&str, &str, Metadata) -> Result<T, Unavailable>,
+) -> Result<T, Unavailable> {
     let mut first = None;
     for url in places(issuer) {
         let endpoint = Endpoint::parse(&url, allow_http).map_err(|error| Unavailable::new(&url, error))?;
         let host = endpoint.host().to_owned();
         let found = wire.send(Request::read(endpoint)).await.map_err(|error| Unavailable::new(&url, error));
-        match found.and_then(|answer| read(&url, &answer, issuer)) {
-            Ok(uri) => {
-                let keys =
-                    Endpoint::parse(&uri, allow_http).map_err(|error| Unavailable::new(&uri, error))?;
-                let at = |host: &str| keys.host().eq_ignore_ascii_case(host);
-                let own = at(&host) || key_hosts.iter().any(|host| at(host));
-                return own.then_some(keys).ok_or_else(|| {
-                    Unavailable::new(
-                        &url,
-                        format_args!("names keys on another host, {uri}: set jwks_uri if that is right"),
-                    )
-                });
-            }
+        let read = found.and_then(|answer| read(&url, &answer, issuer));
+        match read.and_then(|metadata| take(&url, &host, metadata)) {
+            Ok(taken) => return Ok(taken),
             Err(error) => first = first.or(Some(error)),
         }
     }
@@ -55,7 +83,7 @@ fn places(issuer: &str) -> Vec<String> {
     places
 }
 
-fn read(url: &str, answer: &Answer, issuer: &str) -> Result<String, Unavailable> {
+fn read(url: &str, answer: &Answer, issuer: &str) -> Result<Metadata, Unavailable> {
     if !answer.status.is_success() {
         return Err(Unavailable::new(url, format_args!("HTTP {}", answer.status.as_u16())));
     }
@@ -64,7 +92,7 @@ fn read(url: &str, answer: &Answer, issuer: &str) -> Result<String, Unavailable>
     if metadata.issuer != issuer {
         return Err(Unavailable::new(url, format_args!("is of another issuer, {:?}", metadata.issuer)));
     }
-    metadata.jwks_uri.ok_or_else(|| Unavailable::new(url, "has no jwks_uri"))
+    Ok(metadata)
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@ mod keys;
 mod pace;
 mod source;
 
+pub(crate) use discovery::{Endpoints, Metadata, metadata};
 pub use keys::{IssuerKeys, IssuerStatus, Keys};
 pub use source::{KeySource, Unavailable};

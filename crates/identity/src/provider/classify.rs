@@ -119,6 +119,10 @@ impl From<WireError> for ExchangeError {
             | WireError::Broken { .. }
             | WireError::Timeout { .. }
             | WireError::ShuttingDown => Self::Unavailable { retry_after: None, problem: error.to_string() },
+            // The endpoint knows this client by its certificate.
+            WireError::CertificateRefused { .. } => {
+                Self::ClientRefused { error: "certificate_refused".into() }
+            }
             WireError::AddressRefused { .. }
             | WireError::Redirected { .. }
             | WireError::TooLarge { .. }
@@ -130,6 +134,9 @@ impl From<WireError> for ExchangeError {
 impl From<ClientAuthError> for ExchangeError {
     /// The endpoint was not asked, but it is the same to everybody: this client cannot authenticate.
     fn from(error: ClientAuthError) -> Self {
+        if let ClientAuthError::Unavailable(problem) = error {
+            return Self::Unavailable { retry_after: None, problem };
+        }
         tracing::error!(%error, "a client cannot authenticate");
         Self::ClientRefused { error: "client_not_usable".into() }
     }

@@ -29,6 +29,7 @@ use super::answer::{ErrorAnswer, TokenAnswer};
 use super::classify::classify;
 use super::{Counterpart, Description, ExchangeError, Exchanging, Granted, Preview, Provider, Subject};
 use crate::cache::Fields;
+use crate::client_auth::Errand;
 use crate::template::MissingClaim;
 use crate::wire::{Answer, Retry, Wire, retry_after};
 
@@ -101,9 +102,14 @@ impl Provider for Exchange {
         let (config, wire, warrant) = (self.config.clone(), self.wire.clone(), warrant.clone());
         Box::pin(async move {
             let asked = config.asked(warrant.principal())?;
-            let retry = Retry { total: config.total_timeout, ..Retry::default() };
-            // A client assertion is good for one attempt: each one is built anew, with its own `jti`.
-            let answer = wire.send_retrying(retry, || config.request(&asked, &subject, now)).await?;
+            let errand = Errand {
+                client: &*config.client,
+                endpoint: &config.token_endpoint,
+                retry: Retry { total: config.total_timeout, ..Retry::default() },
+                timeout: config.attempt_timeout,
+                now,
+            };
+            let answer = errand.run(&wire, || config.form(&asked, &subject)).await?;
             read(&config, &answer, &asked, &subject, &warrant, now)
         })
     }

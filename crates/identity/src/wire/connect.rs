@@ -31,11 +31,16 @@ pub enum Addresses {
     NoLinkLocal,
     /// Globally routable ones only: nothing on this machine or in a private network.
     PublicOnly,
+    /// Loopback and link-local ones only: what a platform gives each machine for itself (its identity endpoint).
+    OnlyMachine,
 }
 
 impl Addresses {
     fn permits(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
+        if self == Self::OnlyMachine {
+            return is_of_machine(address);
+        }
         let link_local = match address {
             IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
             IpAddr::V6(v6) => {
@@ -46,6 +51,14 @@ impl Addresses {
             return false;
         }
         self == Self::NoLinkLocal || !is_private(address)
+    }
+}
+
+/// Loopback, or link-local: never routed to another machine.
+pub(super) fn is_of_machine(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
     }
 }
 
@@ -218,6 +231,17 @@ mod tests {
         assert!(Addresses::NoLinkLocal.permits("127.0.0.1".parse().unwrap()));
         for address in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "fd00:ec2::254"] {
             assert!(!Addresses::NoLinkLocal.permits(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    /// Row: R13
+    #[test]
+    fn what_is_meant_for_this_machine_goes_nowhere_else() {
+        for address in ["127.0.0.1", "::1", "169.254.169.254", "::ffff:169.254.130.2"] {
+            assert!(Addresses::OnlyMachine.permits(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.0.0.1", "93.184.216.34", "::ffff:10.0.0.1", "fd00:ec2::254", "0.0.0.0"] {
+            assert!(!Addresses::OnlyMachine.permits(address.parse().unwrap()), "{address}");
         }
     }
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use http::Uri;
 
+use super::connect::is_of_machine;
+
 /// A URL that this program may speak to: https, or http where it cannot leave the machine or was allowed by name.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(Uri);
@@ -47,6 +49,21 @@ impl Endpoint {
             _ => return Err(BadEndpoint::NotUrl),
         }
         Ok(Self(uri))
+    }
+
+    /// A service of this machine itself: plain http to a loopback or link-local address, by number, or https.
+    /// To be asked by [`super::Via::Machine`], which connects to no other addresses.
+    ///
+    /// # Errors
+    /// See [`BadEndpoint`].
+    pub fn of_machine(url: &str) -> Result<Self, BadEndpoint> {
+        let endpoint = Self::parse(url, true)?;
+        let own = literal(endpoint.host()).is_some_and(|address| is_of_machine(address.to_canonical()));
+        if own || endpoint.is_https() || is_localhost_name(endpoint.host()) {
+            Ok(endpoint)
+        } else {
+            Err(BadEndpoint::PlainHttp)
+        }
     }
 
     /// The URL.
@@ -110,6 +127,18 @@ mod tests {
             assert!(Endpoint::parse(url, false).is_ok(), "{url}");
         }
         assert!(Endpoint::parse("http://idp.internal/token", true).is_ok());
+    }
+
+    /// Row: R13
+    #[test]
+    fn a_service_of_the_machine_is_at_an_address_of_the_machine() {
+        for url in ["http://169.254.169.254/metadata", "http://127.0.0.1:41741/msi/token"] {
+            assert!(Endpoint::of_machine(url).is_ok(), "{url}");
+        }
+        for url in ["http://10.0.0.1/metadata", "http://metadata.example/", "http://169.254.169.254.nip.io/"]
+        {
+            assert_eq!(Endpoint::of_machine(url), Err(BadEndpoint::PlainHttp), "{url}");
+        }
     }
 
     /// Row: R13

@@ -58,6 +58,14 @@ pub enum WireError {
         /// Host of the URL.
         host: String,
     },
+    /// The server does not accept the client certificate, or wants one (RFC 8446 §6.2).
+    #[error("{host} does not accept this client's certificate: TLS alert {alert}")]
+    CertificateRefused {
+        /// Host of the URL.
+        host: String,
+        /// The alert.
+        alert: String,
+    },
     /// The runtime that sends is shutting down.
     #[error("shutting down")]
     ShuttingDown,
@@ -74,11 +82,17 @@ impl WireError {
         if let Some(refused) = sources(error).find_map(|cause| cause.downcast_ref::<AddressNotAllowed>()) {
             return Self::AddressRefused { host: host.into(), address: refused.0 };
         }
+        if let Some(alert) = certificate_alert(error) {
+            return Self::CertificateRefused { host: host.into(), alert };
+        }
         let (host, cause) = (host.to_owned(), innermost(error));
         if error.is_connect() { Self::Connect { host, cause } } else { Self::Broken { host, cause } }
     }
 
     pub(super) fn from_body(host: &str, error: &(dyn Error + 'static)) -> Self {
+        if let Some(alert) = certificate_alert(error) {
+            return Self::CertificateRefused { host: host.into(), alert };
+        }
         Self::Broken { host: host.into(), cause: innermost(error) }
     }
 }
@@ -94,6 +108,27 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
         // An io::Error hides the error it carries from `source`, which gives the source of that one.
         let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         carried.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source())
+    })
+}
+
+/// The alert that says what is wrong with this side's certificate. With TLS 1.3 it comes after the handshake, in
+/// place of the answer. By its text: on an HTTP/2 connection the error itself is not handed on.
+fn certificate_alert(error: &(dyn Error + 'static)) -> Option<String> {
+    const ALERTS: [&str; 9] = [
+        "AccessDenied",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateRequired",
+        "CertificateRevoked",
+        "CertificateUnknown",
+        "DecryptError",
+        "UnknownCA",
+        "UnsupportedCertificate",
+    ];
+    sources(error).find_map(|cause| {
+        let text = cause.to_string();
+        let alert = text.strip_prefix("received fatal alert: ")?;
+        ALERTS.contains(&alert).then(|| alert.to_owned())
     })
 }
 

@@ -2,11 +2,12 @@
 //!
 //! https only (see [`Endpoint`]), no redirects, no compression, no cookies, bounded in time and size. Requests run
 //! on the runtime that the [`Wire`] was made with, whichever runtime awaits them.
-#![expect(clippy::disallowed_types, reason = "this is the one client to issuers and token endpoints")]
 
+mod certificate;
 mod connect;
 mod endpoint;
 mod error;
+mod pools;
 mod retry;
 mod tls;
 
@@ -17,17 +18,20 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls_pki_types::CertificateDer;
 use safeconduct_core::credential::Form;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
+use pools::{Client, Pools};
+
+pub use certificate::ClientCertificate;
+pub(crate) use certificate::certificates;
 pub use connect::Addresses;
 pub use endpoint::{BadEndpoint, Endpoint, is_loopback_host};
 pub use error::WireError;
+pub use pools::Via;
 pub use retry::{Retry, retry_after};
 pub use tls::{BadRoots, roots_from_pem};
 
@@ -61,7 +65,7 @@ impl Default for WireConfig {
 /// The client. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Wire {
-    client: Client<connect::Connector, Full<Bytes>>,
+    pools: Arc<Pools>,
     runtime: Handle,
 }
 
@@ -77,6 +81,8 @@ pub struct Request {
     pub body: Bytes,
     /// Time for the whole attempt: connecting, sending, and reading all of the answer.
     pub timeout: Duration,
+    /// How it is connected.
+    pub via: Via,
 }
 
 /// An answer, read whole. Holds tokens: it has no Debug, and its body is zeroized on drop.
@@ -95,18 +101,7 @@ impl Wire {
     /// # Errors
     /// When TLS cannot be set up with these certificates.
     pub fn new(config: &WireConfig, runtime: Handle) -> Result<Self, BadRoots> {
-        let tls = Arc::new(tls::client_config(config)?);
-        let connector = connect::Connector::new(tls, config.connect, config.addresses);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(8)
-            .http1_max_buf_size(64 * 1024)
-            .http2_max_header_list_size(64 * 1024)
-            .http2_initial_stream_window_size(256 * 1024)
-            .build(connector);
-        Ok(Self { client, runtime })
+        Ok(Self { pools: Arc::new(Pools::new(config)?), runtime })
     }
 
     /// The runtime that requests run on.
@@ -119,7 +114,7 @@ impl Wire {
     /// # Errors
     /// See [`WireError`]; a status that is not a redirect is an answer, not an error.
     pub async fn send(&self, request: Request) -> Result<Answer, WireError> {
-        let client = self.client.clone();
+        let client = self.pools.of(&request.via);
         let task = self.runtime.spawn(async move {
             let host = request.endpoint.host().to_owned();
             match tokio::time::timeout(request.timeout, attempt(client, request, &host)).await {
@@ -145,7 +140,8 @@ impl Request {
     pub fn read(endpoint: Endpoint) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self { method: Method::GET, endpoint, headers, body: Bytes::new(), timeout: Duration::from_secs(5) }
+        let timeout = Duration::from_secs(5);
+        Self { method: Method::GET, endpoint, headers, body: Bytes::new(), timeout, via: Via::Network }
     }
 
     /// A POST of a form, with the usual five seconds.
@@ -188,11 +184,7 @@ impl<T> Drop for GivenUp<T> {
     }
 }
 
-async fn attempt(
-    client: Client<connect::Connector, Full<Bytes>>,
-    request: Request,
-    host: &str,
-) -> Result<Answer, WireError> {
+async fn attempt(client: Client, request: Request, host: &str) -> Result<Answer, WireError> {
     let mut outgoing = http::Request::new(Full::new(request.body));
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = request.endpoint.uri().clone();

@@ -10,14 +10,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// 1 for the first.
     pub number: usize,
+    /// Path and query.
+    pub path: String,
     pub headers: HeaderMap,
     pub form: Vec<(String, String)>,
+    /// The client's certificate, DER, where the connection has one.
+    pub certificate: Option<Vec<u8>>,
 }
 
 impl Asked {
@@ -96,7 +101,20 @@ impl TokenEndpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let (log, script): (Arc<Mutex<Vec<Asked>>>, Script) = (Arc::default(), Arc::new(script));
-        let task = tokio::spawn(serve(listener, log.clone(), script));
+        let task = tokio::spawn(serve(listener, None, log.clone(), script));
+        Self { url, log, task }
+    }
+
+    /// The same over TLS; the host of the URL is `localhost`.
+    pub async fn start_tls(
+        tls: rustls::ServerConfig,
+        script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/token", listener.local_addr().unwrap().port());
+        let (log, script): (Arc<Mutex<Vec<Asked>>>, Script) = (Arc::default(), Arc::new(script));
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let task = tokio::spawn(serve(listener, Some(acceptor), log.clone(), script));
         Self { url, log, task }
     }
 
@@ -116,13 +134,22 @@ impl Drop for TokenEndpoint {
     }
 }
 
-async fn serve(listener: TcpListener, log: Arc<Mutex<Vec<Asked>>>, script: Script) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, log: Arc<Mutex<Vec<Asked>>>, script: Script) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (log, script) = (log.clone(), script.clone());
-        let service = service_fn(move |request| answer(request, log.clone(), script.clone()));
+        let (log, script, tls) = (log.clone(), script.clone(), tls.clone());
         tokio::spawn(async move {
             let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let Some(tls) = tls else {
+                let service = service_fn(move |request| answer(request, None, log.clone(), script.clone()));
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                return;
+            };
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let shown = shown.map(|certificate| certificate.to_vec());
+            let service =
+                service_fn(move |request| answer(request, shown.clone(), log.clone(), script.clone()));
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -130,6 +157,7 @@ async fn serve(listener: TcpListener, log: Arc<Mutex<Vec<Asked>>>, script: Scrip
 
 async fn answer(
     request: http::Request<hyper::body::Incoming>,
+    certificate: Option<Vec<u8>>,
     log: Arc<Mutex<Vec<Asked>>>,
     script: Script,
 ) -> Result<Response<Full<Bytes>>, std::io::Error> {
@@ -137,7 +165,13 @@ async fn answer(
     let body = body.collect().await.unwrap().to_bytes();
     let asked = {
         let mut log = log.lock().unwrap();
-        let asked = Asked { number: log.len() + 1, headers: head.headers, form: decoded(&body) };
+        let asked = Asked {
+            number: log.len() + 1,
+            path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            headers: head.headers,
+            form: decoded(&body),
+            certificate,
+        };
         log.push(asked.clone());
         asked
     };

@@ -5,10 +5,12 @@
 mod call;
 mod clock;
 mod endpoint;
+mod papers;
 
 pub use call::{Caller, Edge, NOW, Seen, jwt};
 pub use clock::FakeClock;
 pub use endpoint::{Asked, Reply, TokenEndpoint};
+pub use papers::{Authority, Folder, Paper};
 
 use std::sync::Arc;
 use std::time::Duration;

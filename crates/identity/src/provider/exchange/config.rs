@@ -214,10 +214,9 @@ impl ExchangeConfig {
 
     /// Everything that shapes the answer, or whether it is accepted.
     pub(super) fn identify(&self, fields: &mut Fields) {
+        self.client.identify(fields);
         fields
             .text(&self.token_endpoint.to_string())
-            .option(self.client.client_id())
-            .text(self.client.method())
             .text(&self.subject_token_type)
             .option(self.requested_token_type.uri())
             .option(self.actor.as_ref().map(|actor| &*actor.token_type));

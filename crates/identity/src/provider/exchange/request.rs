@@ -1,17 +1,14 @@
-//! The request: pure, from the configuration, the caller's claims and the subject.
+//! The form: pure, from the configuration, the caller's claims and the subject.
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use safeconduct_core::caller::Principal;
 use safeconduct_core::credential::Form;
-use safeconduct_core::time::Timestamp;
 
 use super::config::{ExchangeConfig, check_resource};
 use crate::provider::{ExchangeError, Preview, Subject};
 use crate::secret_source::is_telling;
 use crate::template::{MissingClaim, Template};
-use crate::wire::Request;
 
 /// `grant_type` (RFC 8693 §2.1).
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -54,7 +51,7 @@ impl ExchangeConfig {
         Ok(Asked { audience: filled(&self.audience)?, resource, scopes: scopes.into(), parameters })
     }
 
-    /// What [`Self::request`] sends, for people.
+    /// What [`Self::form`] sends, for people.
     pub(super) fn preview(&self, asked: &Asked, subject: &str) -> Preview {
         let mut shown: Preview = Vec::new();
         let mut put = |name: &str, value: &str| shown.push((name.into(), value.into()));
@@ -79,14 +76,9 @@ impl ExchangeConfig {
         shown
     }
 
-    /// One attempt's request.
-    pub(super) fn request(
-        &self,
-        asked: &Asked,
-        subject: &Subject,
-        now: Timestamp,
-    ) -> Result<Request, ExchangeError> {
-        let (mut form, mut headers) = (Form::new(), HeaderMap::new());
+    /// The form, without the client's part.
+    pub(super) fn form(&self, asked: &Asked, subject: &Subject) -> Result<Form, ExchangeError> {
+        let mut form = Form::new();
         form.field("grant_type", GRANT_TYPE);
         subject.write(&mut form, "subject_token")?;
         form.field("subject_token_type", &self.subject_token_type);
@@ -108,10 +100,6 @@ impl ExchangeConfig {
         for (name, value) in &asked.parameters {
             form.field(name, value);
         }
-        self.client.apply(&mut form, &mut headers, &self.token_endpoint.to_string(), now)?;
-        let mut request = Request::form(self.token_endpoint.clone(), form);
-        request.headers.extend(headers);
-        request.timeout = self.attempt_timeout;
-        Ok(request)
+        Ok(form)
     }
 }
