@@ -172,3 +172,170 @@ mod certificates {
         assert_eq!(metadata.asked()[0].path, "/.well-known/openid-configuration");
     }
 }
+
+#[cfg(test)]
+mod assertions {
+    use std::sync::Arc;
+
+    use safeconduct_identity::client_auth::{
+        AUDIENCE, AssertionFile, ClientAuth, IdentityService, ManagedIdentity, Spiffe,
+    };
+    use safeconduct_identity::secret_source::SecretSource;
+    use serde_json::json;
+
+    use super::support::{Asked, Bench, Caller, Folder, NOW, Reply, TokenEndpoint, exchange};
+
+    const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+    async fn issuing() -> TokenEndpoint {
+        TokenEndpoint::start(|_| Reply::granted("issued", 3600)).await
+    }
+
+    fn bench(endpoint: &TokenEndpoint, client: impl ClientAuth + 'static) -> Bench {
+        let client: Arc<dyn ClientAuth> = Arc::new(client);
+        Bench::new(vec![exchange(&endpoint.url, |config| config.client = client)])
+    }
+
+    async fn asks(bench: &Bench, caller: &str) -> Result<String, &'static str> {
+        bench.token(&Caller::named(caller)).await
+    }
+
+    /// Edge: 11
+    #[tokio::test]
+    async fn a_token_file_is_the_assertion_and_after_its_rotation_the_new_one_is_sent() {
+        let (folder, endpoint) = (Folder::new(), issuing().await);
+        let file = SecretSource::file(folder.put("token", "first.service.account\n")).unwrap();
+        let bench = bench(&endpoint, AssertionFile::new("gateway".into(), file));
+        assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
+        folder.put("token", "second.service.account");
+        assert_eq!(asks(&bench, "bob").await, Ok("issued".into()));
+        let asked = endpoint.asked();
+        assert_eq!(asked[0].one("client_assertion"), "first.service.account");
+        assert_eq!(asked[1].one("client_assertion"), "second.service.account");
+        for asked in asked {
+            assert_eq!(asked.one("client_assertion_type"), JWT_BEARER);
+            assert_eq!(asked.one("client_id"), "gateway");
+        }
+    }
+
+    /// Edge: 11
+    #[tokio::test]
+    async fn a_file_that_holds_no_token_is_not_sent() {
+        let (folder, endpoint) = (Folder::new(), issuing().await);
+        let file = SecretSource::file(folder.put("token", "a.b.c")).unwrap();
+        let bench = bench(&endpoint, AssertionFile::new("gateway".into(), file));
+        assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
+        folder.put("token", "two words");
+        assert_eq!(asks(&bench, "bob").await, Err("SC-C05"));
+        assert_eq!(endpoint.count(), 1);
+    }
+
+    /// Edge: 12
+    #[tokio::test]
+    async fn a_jwt_svid_has_an_assertion_type_of_its_own() {
+        let (folder, endpoint) = (Folder::new(), issuing().await);
+        let file = SecretSource::file(folder.put("svid", "jwt.svid.one")).unwrap();
+        let bench = bench(&endpoint, Spiffe::new("gateway".into(), file));
+        assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
+        folder.put("svid", "jwt.svid.two");
+        assert_eq!(asks(&bench, "bob").await, Ok("issued".into()));
+        let asked = endpoint.asked();
+        assert_eq!(asked[0].one("client_assertion_type"), JWT_SPIFFE);
+        assert_eq!(asked[0].one("client_assertion"), "jwt.svid.one");
+        assert_eq!(asked[1].one("client_assertion"), "jwt.svid.two");
+    }
+
+    fn machine(token: &'static str) -> impl Fn(&Asked) -> Reply + Send + Sync + 'static {
+        move |_| {
+            let body = json!({
+                "access_token": token,
+                "expires_on": (NOW.secs() + 3600).to_string(),
+                "resource": AUDIENCE,
+                "token_type": "Bearer",
+            });
+            Reply::json(200, body.to_string())
+        }
+    }
+
+    fn identity(service: &TokenEndpoint, header: Option<&str>) -> ManagedIdentity {
+        let header = header
+            .map(|text| SecretSource::given(safeconduct_core::secret::Secret::new(text.into())).unwrap());
+        let service = IdentityService::new(&service.url, AUDIENCE, Some("a-user-assigned-one"), header);
+        ManagedIdentity::new("application".into(), service.unwrap())
+    }
+
+    /// Edge: 106
+    #[tokio::test]
+    async fn the_token_of_the_virtual_machine_is_the_assertion_and_is_asked_for_once() {
+        let (endpoint, imds) = (issuing().await, TokenEndpoint::start(machine("of.the.machine")).await);
+        let bench = bench(&endpoint, identity(&imds, None));
+        for caller in ["alice", "bob"] {
+            assert_eq!(asks(&bench, caller).await, Ok("issued".into()));
+        }
+        let asked = &imds.asked()[0];
+        assert_eq!(
+            asked.path,
+            "/token?api-version=2018-02-01&resource=api%3A%2F%2FAzureADTokenExchange&client_id=a-user-assigned-one"
+        );
+        assert_eq!(asked.headers["metadata"], "true");
+        assert_eq!(imds.count(), 1);
+        let asked = &endpoint.asked()[1];
+        assert_eq!(asked.one("client_id"), "application");
+        assert_eq!(asked.one("client_assertion_type"), JWT_BEARER);
+        assert_eq!(asked.one("client_assertion"), "of.the.machine");
+    }
+
+    #[tokio::test]
+    async fn app_service_is_asked_with_its_header() {
+        let (endpoint, service) = (issuing().await, TokenEndpoint::start(machine("of.the.site")).await);
+        let bench = bench(&endpoint, identity(&service, Some("a-header-secret")));
+        assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
+        let asked = &service.asked()[0];
+        assert!(asked.path.contains("api-version=2019-08-01"), "{}", asked.path);
+        assert_eq!(asked.headers["x-identity-header"], "a-header-secret");
+        assert!(asked.headers.get("metadata").is_none());
+        assert_eq!(endpoint.asked()[0].one("client_assertion"), "of.the.site");
+    }
+
+    #[tokio::test]
+    async fn the_machines_token_is_replaced_ahead_of_its_end_and_serves_until_then_when_that_fails() {
+        let endpoint = issuing().await;
+        let imds = TokenEndpoint::start(|asked: &Asked| match asked.number {
+            1 => machine("first")(asked),
+            2..=4 => Reply::json(410, "{}"),
+            _ => {
+                let body = json!({ "access_token": "second", "expires_in": "86400" });
+                Reply::json(200, body.to_string())
+            }
+        })
+        .await;
+        let bench = bench(&endpoint, identity(&imds, None));
+        assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
+        bench.clock.advance(3400);
+        assert_eq!(asks(&bench, "bob").await, Ok("issued".into()), "refused, and still good for 200 seconds");
+        bench.clock.advance(31);
+        assert_eq!(asks(&bench, "carol").await, Ok("issued".into()));
+        bench.clock.advance(31);
+        assert_eq!(asks(&bench, "dave").await, Ok("issued".into()));
+        bench.clock.advance(31);
+        assert_eq!(asks(&bench, "erin").await, Ok("issued".into()));
+        let sent: Vec<_> =
+            endpoint.asked().iter().map(|asked| asked.one("client_assertion").to_owned()).collect();
+        assert_eq!(sent, ["first", "first", "first", "first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_the_identity_is_the_gateways_own_fault_and_one_that_starts_is_not() {
+        for (status, code) in [(400, "SC-C05"), (503, "SC-C07")] {
+            let endpoint = issuing().await;
+            let imds = TokenEndpoint::start(move |_| {
+                Reply::json(status, r#"{"error":"invalid_request","error_description":"Identity not found"}"#)
+            })
+            .await;
+            let bench = bench(&endpoint, identity(&imds, None));
+            assert_eq!(asks(&bench, "alice").await, Err(code), "{status}");
+            assert_eq!(endpoint.count(), 0);
+        }
+    }
+}

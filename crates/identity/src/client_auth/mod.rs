@@ -5,23 +5,29 @@
 //! in order, and is the way to ask as a client.
 
 mod aliases;
+mod assertion_file;
 mod basic;
 mod errand;
 mod key_certificate;
+mod managed_identity;
 mod none;
 mod post;
 mod private_key_jwt;
 mod rotating;
 mod signing_key;
+mod spiffe;
 mod tls_client_auth;
 
 pub use aliases::Aliases;
+pub use assertion_file::AssertionFile;
 pub use basic::{BasicEncoding, ClientSecretBasic};
 pub use errand::Errand;
+pub use managed_identity::{AUDIENCE, IMDS, IdentityService, ManagedIdentity};
 pub use none::NoAuthentication;
 pub use post::ClientSecretPost;
 pub use private_key_jwt::{AssertionAudience, KeyCertificate, PrivateKeyJwt};
 pub use signing_key::SigningAlgorithm;
+pub use spiffe::Spiffe;
 pub use tls_client_auth::{CertificateKind, TlsClientAuth};
 
 use std::borrow::Cow;
@@ -41,9 +47,12 @@ use crate::wire::{Endpoint, Via, Wire};
 /// What is done before a client can authenticate.
 pub type Preparing<'a> = Pin<Box<dyn Future<Output = Result<(), ClientAuthError>> + Send + 'a>>;
 
+/// Value of `client_assertion_type` (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// One way of authenticating at a token or introspection endpoint.
 pub trait ClientAuth: Send + Sync {
-    /// The method's registered name (`token_endpoint_auth_method`, RFC 7591 §2).
+    /// The method's registered name (`token_endpoint_auth_method`, RFC 7591 §2), or our own word where there is none.
     fn method(&self) -> &'static str;
 
     /// The client's identifier; None for an endpoint that knows no clients.
@@ -108,6 +117,12 @@ pub enum ClientAuthError {
     /// What the method needs cannot be had now; later it may.
     #[error("{0}")]
     Unavailable(String),
+    /// The machine has no identity that could be used.
+    #[error("the machine's identity service refuses: {0}")]
+    Identity(String),
+    /// What the platform put into a file is no token.
+    #[error("the assertion of client {0} is not a token: it must be one word of visible characters")]
+    Assertion(String),
     /// A client certificate, and an endpoint without TLS.
     #[error("{0} is plain http: a client certificate cannot be shown there")]
     NoTls(String),
@@ -123,4 +138,16 @@ fn check_alphabet(client: &str, secret: &Secret) -> Result<(), ClientAuthError> 
     } else {
         Err(ClientAuthError::SecretAlphabet(client.into()))
     }
+}
+
+/// Adds an assertion that was made elsewhere.
+fn assert(form: &mut Form, client: &str, kind: &str, assertion: &Secret) -> Result<(), ClientAuthError> {
+    // A file that is half written, or of another program, is not sent to anybody.
+    if assertion.is_empty() || !assertion.expose().iter().all(u8::is_ascii_graphic) {
+        return Err(ClientAuthError::Assertion(client.into()));
+    }
+    form.field("client_id", client)
+        .field("client_assertion_type", kind)
+        .secret("client_assertion", assertion);
+    Ok(())
 }

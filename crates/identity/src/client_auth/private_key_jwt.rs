@@ -14,11 +14,9 @@ use serde_json::{Map, Value, json};
 use super::key_certificate::Shown;
 use super::rotating::Rotating;
 use super::signing_key::SigningKey;
-use super::{ClientAuth, ClientAuthError, SigningAlgorithm};
+use super::{ClientAuth, ClientAuthError, JWT_BEARER, SigningAlgorithm, assert};
 use crate::secret_source::SecretSource;
 
-/// Value of `client_assertion_type`.
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// How long an assertion lives; servers refuse more than five minutes.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// How far `iat` lies back, for servers whose clock is behind and whose skew is zero.
@@ -145,10 +143,7 @@ impl ClientAuth for PrivateKeyJwt {
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
         let assertion = self.assertion(endpoint, now)?;
-        form.field("client_id", &self.client_id)
-            .field("client_assertion_type", ASSERTION_TYPE)
-            .secret("client_assertion", &assertion);
-        Ok(())
+        assert(form, &self.client_id, JWT_BEARER, &assertion)
     }
 }
 

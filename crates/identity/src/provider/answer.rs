@@ -122,7 +122,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 }
 
 /// A token that goes from the parser into a [`Secret`] without a stop.
-pub(super) struct TokenText(pub(super) Secret);
+pub(crate) struct TokenText(pub(crate) Secret);
 
 impl<'de> Deserialize<'de> for TokenText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

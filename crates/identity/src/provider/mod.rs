@@ -11,6 +11,7 @@ mod exchange;
 mod issued;
 mod static_secret;
 
+pub(crate) use answer::TokenText;
 pub use classify::ExchangeError;
 pub use exchange::{
     ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError, IssuedTypeCheck,
