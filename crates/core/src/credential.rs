@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::audit::CredentialRecord;
 use crate::caller::{Fingerprint, Principal, SubjectToken};
@@ -29,6 +29,8 @@ enum Carried {
     Nothing,
     /// In a header, built once.
     Header(http::HeaderName, HeaderValue),
+    /// In `Authorization`, built once, with a proof for each request (RFC 9449 §7).
+    Proven(HeaderValue, Arc<Material>),
     /// Not on the request: the process that runs the server for this caller is given it.
     Instance(Arc<Material>),
 }
@@ -39,7 +41,8 @@ pub enum Undeliverable {
     /// Characters that no header may hold (edge case 28).
     #[error("the token holds characters that no header may hold")]
     Characters,
-    /// AWS keys for a header, a token for a signature.
+    /// AWS keys for a header, a token for a signature, a token that goes with a proof for anything but the usual
+    /// `Authorization`.
     #[error("what was granted is not of the kind that the server's delivery takes")]
     Kind,
 }
@@ -55,6 +58,14 @@ impl Credential {
         record: CredentialRecord,
     ) -> Result<Self, Undeliverable> {
         let form = match delivery {
+            Delivery::Header { name, prefix } if material.bound().is_some() => {
+                // The scheme is part of the protocol: a proof in another header proves nothing.
+                if *name != http::header::AUTHORIZATION || !prefix.eq_ignore_ascii_case("bearer ") {
+                    return Err(Undeliverable::Kind);
+                }
+                let token = material.subject().ok_or(Undeliverable::Kind)?;
+                Carried::Proven(token.to_header("DPoP ").ok_or(Undeliverable::Characters)?, material.clone())
+            }
             Delivery::Header { name, prefix } => {
                 let token = material.token().ok_or(Undeliverable::Kind)?;
                 let value = token.to_header(prefix).ok_or(Undeliverable::Characters)?;
@@ -99,7 +110,7 @@ impl Credential {
     pub fn for_instance(&self) -> Option<&Arc<Material>> {
         match &self.form {
             Carried::Instance(material) => Some(material),
-            Carried::Nothing | Carried::Header(..) => None,
+            Carried::Nothing | Carried::Header(..) | Carried::Proven(..) => None,
         }
     }
 
@@ -122,20 +133,32 @@ impl Credential {
                 name == other_name
                     && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
             }
-            (Carried::Instance(one), Carried::Instance(other)) => one.is_same_as(other),
+            (Carried::Instance(one), Carried::Instance(other))
+            | (Carried::Proven(_, one), Carried::Proven(_, other)) => one.is_same_as(other),
             (Carried::Nothing, Carried::Nothing) => true,
             _ => false,
         }
     }
 
     /// Puts it on the request, as the last thing that is done to it.
-    pub(crate) fn apply(&self, request: &mut http::Request<bytes::Bytes>) {
+    pub(crate) fn apply(&self, request: &mut http::Request<bytes::Bytes>, now: Timestamp) {
         match &self.form {
             Carried::Header(name, value) => {
                 request.headers_mut().insert(name.clone(), value.clone());
             }
+            Carried::Proven(value, material) => {
+                if let Some(bound) = material.bound() {
+                    bound.apply(value, request, now);
+                }
+            }
             Carried::Nothing | Carried::Instance(_) => {}
         }
+    }
+
+    /// Takes over what an answer says of the next proof; true when the same request is wanted again with it.
+    pub(crate) fn is_challenged(&self, url: &http::Uri, status: StatusCode, headers: &HeaderMap) -> bool {
+        let Carried::Proven(_, material) = &self.form else { return false };
+        material.bound().is_some_and(|bound| bound.is_challenged(url, status, headers))
     }
 }
 

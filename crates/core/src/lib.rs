@@ -5,6 +5,7 @@
 //! or a file, awaits, or reads a clock: keys, documents and the time are handed in.
 
 pub mod audit;
+pub mod bound;
 pub mod caller;
 pub mod credential;
 pub mod material;

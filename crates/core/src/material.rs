@@ -1,13 +1,16 @@
-//! What an issuer gives: a token, or a set of AWS keys.
+//! What an issuer gives: a token, free or bound to a key, or a set of AWS keys.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
+use crate::bound::BoundToken;
 use crate::secret::Secret;
 
 /// What a step of a chain is granted, and what the server's credential is made of.
 pub enum Material {
     /// A token, an API key, a password: one secret.
     Token(Secret),
+    /// A token that goes with a proof.
+    Bound(BoundToken),
     /// Temporary AWS keys.
     Aws(AwsKeys),
 }
@@ -23,11 +26,28 @@ pub struct AwsKeys {
 }
 
 impl Material {
-    /// The token; None for AWS keys.
+    /// The token, where whoever holds it may use it; None for AWS keys, and for a token that goes with a proof.
     pub fn token(&self) -> Option<&Secret> {
         match self {
             Self::Token(token) => Some(token),
+            Self::Bound(_) | Self::Aws(_) => None,
+        }
+    }
+
+    /// The token that another token endpoint may be asked with, bound or not; None for AWS keys.
+    pub fn subject(&self) -> Option<&Secret> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::Bound(bound) => Some(bound.token()),
             Self::Aws(_) => None,
+        }
+    }
+
+    /// The token that goes with a proof.
+    pub fn bound(&self) -> Option<&BoundToken> {
+        match self {
+            Self::Bound(bound) => Some(bound),
+            Self::Token(_) | Self::Aws(_) => None,
         }
     }
 
@@ -35,7 +55,7 @@ impl Material {
     pub fn aws(&self) -> Option<&AwsKeys> {
         match self {
             Self::Aws(keys) => Some(keys),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Bound(_) => None,
         }
     }
 
@@ -43,6 +63,7 @@ impl Material {
     pub fn size(&self) -> usize {
         match self {
             Self::Token(token) => token.len(),
+            Self::Bound(bound) => bound.token().len(),
             Self::Aws(keys) => {
                 keys.access_key_id.len() + keys.secret_access_key.len() + keys.session_token.len()
             }
@@ -53,6 +74,7 @@ impl Material {
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Token(one), Self::Token(other)) => same(one, other),
+            (Self::Bound(one), Self::Bound(other)) => same(one.token(), other.token()),
             (Self::Aws(one), Self::Aws(other)) => {
                 one.access_key_id == other.access_key_id
                     && same(&one.secret_access_key, &other.secret_access_key)

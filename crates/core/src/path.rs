@@ -404,8 +404,14 @@ impl Outbound {
         if let Some(parent) = trail.traceparent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
             headers.insert(HeaderName::from_static("traceparent"), parent);
         }
-        self.credential.apply(&mut request);
+        self.credential.apply(&mut request, self.now());
         request
+    }
+
+    /// True when the server wants the very same call again, with a proof that holds what this answer says (RFC 9449
+    /// §9). It has acted on nothing yet.
+    pub fn is_challenged(&self, status: http::StatusCode, headers: &http::HeaderMap) -> bool {
+        self.credential.is_challenged(&self.authorized.admitted.server.url, status, headers)
     }
 
     /// The same call with another credential, after the server refused the first.

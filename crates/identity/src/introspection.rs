@@ -87,7 +87,7 @@ impl Introspection {
 impl Questions {
     async fn ask(&self, token: &Secret, retry: Retry, now: Timestamp) -> Result<Bytes, Failed> {
         let errand = Errand { client: &*self.client, endpoint: &self.endpoint, retry, timeout: ATTEMPT, now };
-        let answer = errand.run::<Failed>(&self.wire, || Ok(form(token))).await?;
+        let answer = errand.inquire::<Failed>(&self.wire, || Ok(form(token))).await?;
         if answer.status.is_success() && answer.is_json() {
             return Ok(answer.body);
         }

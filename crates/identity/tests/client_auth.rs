@@ -339,3 +339,112 @@ mod assertions {
         }
     }
 }
+
+#[cfg(test)]
+mod bound_tokens {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use safeconduct_identity::client_auth::{ClientAuth, DpopKey, KeyBound, NoAuthentication};
+    use safeconduct_identity::provider::ExchangeConfig;
+    use serde_json::{Value, json};
+
+    use super::support::{Asked, Bench, Caller, Reply, TokenEndpoint, exchange};
+
+    fn issued(kind: &str) -> Reply {
+        let body = json!({
+            "access_token": "issued",
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "token_type": kind,
+            "expires_in": 3600,
+        });
+        Reply::json(200, body.to_string())
+    }
+
+    fn challenge(nonce: &str) -> Reply {
+        Reply::error(400, "use_dpop_nonce").header("dpop-nonce", nonce)
+    }
+
+    fn bound(config: &mut ExchangeConfig) {
+        let client: Arc<dyn ClientAuth> = Arc::new(NoAuthentication::new(Some("gateway".into())));
+        config.client = Arc::new(KeyBound::new(client, DpopKey::generate().unwrap()));
+    }
+
+    async fn bench(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (TokenEndpoint, Bench) {
+        let endpoint = TokenEndpoint::start(script).await;
+        let bench = Bench::new(vec![exchange(&endpoint.url, bound)]);
+        (endpoint, bench)
+    }
+
+    /// The claims of a proof.
+    fn claims(proof: &http::HeaderValue) -> Value {
+        let claims = proof.to_str().unwrap().split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_endpoint_is_shown_a_proof_and_what_it_issues_leaves_with_one_for_each_request() {
+        let (endpoint, bench) = bench(|_| issued("DPoP")).await;
+        let outbound = bench.acquire(&Caller::named("alice")).await.unwrap();
+        let asked = claims(&endpoint.asked()[0].headers["dpop"]);
+        assert_eq!((&asked["htm"], &asked["htu"]), (&json!("POST"), &json!(endpoint.url)));
+        let [first, second] = [outbound.request(), outbound.request()];
+        assert_eq!(first.headers()["authorization"], "DPoP issued");
+        let (one, other) = (claims(&first.headers()["dpop"]), claims(&second.headers()["dpop"]));
+        assert_eq!((&one["htm"], &one["htu"]), (&json!("POST"), &json!("http://127.0.0.1:9000/mcp")));
+        assert!(one["ath"].is_string());
+        assert_ne!(one["jti"], other["jti"]);
+        // The proof for the token endpoint and the one for the server are of the same key.
+        let key = |proof: &http::HeaderValue| proof.to_str().unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!(key(&endpoint.asked()[0].headers["dpop"]), key(&first.headers()["dpop"]));
+    }
+
+    /// Edge: 20
+    #[tokio::test]
+    async fn a_token_that_is_not_bound_is_refused_where_a_bound_one_was_asked_for_and_the_other_way_round() {
+        let (_endpoint, asking) = bench(|_| issued("dpop")).await;
+        assert!(asking.acquire(&Caller::named("alice")).await.is_ok(), "in any case");
+        let (_endpoint, asking) = bench(|_| issued("Bearer")).await;
+        assert_eq!(asking.token(&Caller::named("alice")).await, Err("SC-C06"));
+        let endpoint = TokenEndpoint::start(|_| issued("DPoP")).await;
+        let without = Bench::new(vec![exchange(&endpoint.url, |_| ())]);
+        assert_eq!(without.token(&Caller::named("alice")).await, Err("SC-C06"));
+        assert!(endpoint.asked()[0].headers.get("dpop").is_none());
+    }
+
+    /// Edge: 13
+    #[tokio::test]
+    async fn a_challenge_for_a_nonce_is_answered_once_and_the_nonce_is_remembered() {
+        let (endpoint, bench) = bench(|asked| match asked.number {
+            1 => challenge("n-1"),
+            2 => issued("DPoP").header("dpop-nonce", "n-2"),
+            _ => issued("DPoP"),
+        })
+        .await;
+        for caller in ["alice", "bob"] {
+            assert!(bench.acquire(&Caller::named(caller)).await.is_ok());
+        }
+        let proofs: Vec<_> = endpoint.asked().iter().map(|asked| claims(&asked.headers["dpop"])).collect();
+        let nonces: Vec<_> = proofs.iter().map(|claims| claims.get("nonce").cloned()).collect();
+        assert_eq!(nonces, [None, Some(json!("n-1")), Some(json!("n-2"))]);
+        assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
+    }
+
+    /// Edge: 13
+    #[tokio::test]
+    async fn an_endpoint_that_is_never_content_with_its_nonce_is_asked_twice_and_no_more() {
+        let (endpoint, bench) = bench(|asked| challenge(&format!("n-{}", asked.number))).await;
+        assert_eq!(bench.token(&Caller::named("alice")).await, Err("SC-C05"));
+        assert_eq!(endpoint.count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_bound_token_may_be_the_next_steps_subject() {
+        let first = TokenEndpoint::start(|_| issued("DPoP")).await;
+        let second = TokenEndpoint::start(|_| Reply::granted("for-the-backend", 3600)).await;
+        let bench = Bench::new(vec![exchange(&first.url, bound), exchange(&second.url, |_| ())]);
+        assert_eq!(bench.token(&Caller::named("alice")).await, Ok("for-the-backend".into()));
+        assert_eq!(second.asked()[0].one("subject_token"), "issued");
+    }
+}

@@ -29,7 +29,8 @@ impl Upstream {
         Self { pool }
     }
 
-    /// Sends; a refused credential is renewed and the call resent once. `patience` bounds the wait for the
+    /// Sends; a refused credential is renewed and the call resent once, and so is one whose proof lacks the server's
+    /// nonce, with that. `patience` bounds the wait for the
     /// answer's head.
     ///
     /// # Errors
@@ -40,7 +41,7 @@ impl Upstream {
         credentials: &Credentials,
         patience: Duration,
     ) -> Moved<Reply<ServerBody>> {
-        let mut renewed = false;
+        let (mut renewed, mut proven_again) = (false, false);
         loop {
             let started = outbound.now();
             let response = match self.ask(&outbound, patience).await {
@@ -49,6 +50,10 @@ impl Upstream {
             };
             let status = response.status();
             outbound.note_backend(status.as_u16(), started);
+            if outbound.is_challenged(status, response.headers()) && !proven_again {
+                proven_again = true;
+                continue;
+            }
             if status == StatusCode::UNAUTHORIZED && !renewed {
                 renewed = true;
                 let now = outbound.now();

@@ -2,13 +2,15 @@
 //! what a method needs besides the form: something fetched beforehand, a certificate for the connection, another
 //! address for clients with one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
+use safeconduct_core::bound::{DPOP, Prover as _, nonce};
 use safeconduct_core::credential::Form;
 use safeconduct_core::time::Timestamp;
 
-use super::{ClientAuth, ClientAuthError};
+use super::{ClientAuth, ClientAuthError, DpopKey};
 use crate::wire::{Answer, Endpoint, Request, Retry, Via, Wire, WireError};
 
 /// See the module.
@@ -29,6 +31,9 @@ impl Errand<'_> {
     /// Sends what `form` makes, and again where that is safe and may help. The form is made anew for each attempt,
     /// because a client assertion is good for one only; it holds everything but the client's own part.
     ///
+    /// For what issues tokens: with a proof, where the client's are bound to a key, and with a second one where the
+    /// endpoint wants its nonce in it (RFC 9449 §8).
+    ///
     /// # Errors
     /// `E` of `form`; that the client cannot authenticate; the last attempt's [`WireError`].
     pub async fn run<E>(
@@ -39,11 +44,52 @@ impl Errand<'_> {
     where
         E: From<WireError> + From<ClientAuthError>,
     {
+        let endpoint = self.prepared(wire).await?;
+        let Some(key) = self.client.dpop() else {
+            return wire.send_retrying(self.retry, || Ok(self.request(&endpoint, form()?)?)).await;
+        };
+        let mut challenged = false;
+        loop {
+            let proven = || -> Result<Request, E> { Ok(self.proven(key, &endpoint, form()?)?) };
+            let answer = wire.send_retrying(self.retry, proven).await?;
+            let Some(nonce) = nonce(&answer.headers) else { return Ok(answer) };
+            key.note(endpoint.uri(), nonce);
+            if challenged || !wants_nonce(&answer) {
+                return Ok(answer);
+            }
+            challenged = true;
+        }
+    }
+
+    /// The same for what issues nothing (introspection, revocation): without a proof.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn inquire<E>(
+        &self,
+        wire: &Wire,
+        mut form: impl FnMut() -> Result<Form, E> + Send,
+    ) -> Result<Answer, E>
+    where
+        E: From<WireError> + From<ClientAuthError>,
+    {
+        let endpoint = self.prepared(wire).await?;
+        wire.send_retrying(self.retry, || Ok(self.request(&endpoint, form()?)?)).await
+    }
+
+    async fn prepared(&self, wire: &Wire) -> Result<Cow<'_, Endpoint>, ClientAuthError> {
         if let Some(preparing) = self.client.ready(wire, self.now) {
             preparing.await?;
         }
-        let endpoint = self.client.endpoint(self.endpoint);
-        wire.send_retrying(self.retry, || Ok(self.request(&endpoint, form()?)?)).await
+        Ok(self.client.endpoint(self.endpoint))
+    }
+
+    fn proven(&self, key: &DpopKey, endpoint: &Endpoint, form: Form) -> Result<Request, ClientAuthError> {
+        let mut request = self.request(endpoint, form)?;
+        let proof = key.prove(&request.method, endpoint.uri(), None, self.now);
+        let failed = || ClientAuthError::Proof(self.client.client_id().unwrap_or_default().into());
+        request.headers.insert(DPOP, proof.ok_or_else(failed)?);
+        Ok(request)
     }
 
     fn request(&self, endpoint: &Endpoint, mut form: Form) -> Result<Request, ClientAuthError> {
@@ -59,4 +105,14 @@ impl Errand<'_> {
         request.via = via;
         Ok(request)
     }
+}
+
+fn wants_nonce(answer: &Answer) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        error: String,
+    }
+    let refused = || serde_json::from_slice::<Refused>(&answer.body);
+    matches!(answer.status.as_u16(), 400 | 401)
+        && refused().is_ok_and(|refused| refused.error == "use_dpop_nonce")
 }

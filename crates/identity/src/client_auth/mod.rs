@@ -7,6 +7,7 @@
 mod aliases;
 mod assertion_file;
 mod basic;
+mod dpop;
 mod errand;
 mod key_certificate;
 mod managed_identity;
@@ -21,6 +22,7 @@ mod tls_client_auth;
 pub use aliases::Aliases;
 pub use assertion_file::AssertionFile;
 pub use basic::{BasicEncoding, ClientSecretBasic};
+pub use dpop::{DpopKey, KeyBound};
 pub use errand::Errand;
 pub use managed_identity::{AUDIENCE, IMDS, IdentityService, ManagedIdentity};
 pub use none::NoAuthentication;
@@ -33,6 +35,7 @@ pub use tls_client_auth::{CertificateKind, TlsClientAuth};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use safeconduct_core::credential::Form;
@@ -88,6 +91,11 @@ pub trait ClientAuth: Send + Sync {
         Cow::Borrowed(named)
     }
 
+    /// The key that its tokens are bound to (RFC 9449); None for tokens that are good without one.
+    fn dpop(&self) -> Option<&Arc<DpopKey>> {
+        None
+    }
+
     /// Adds what shapes a token endpoint's answer: part of the keys that credentials are cached by.
     fn identify(&self, fields: &mut Fields) {
         fields.option(self.client_id()).text(self.method());
@@ -123,6 +131,9 @@ pub enum ClientAuthError {
     /// What the platform put into a file is no token.
     #[error("the assertion of client {0} is not a token: it must be one word of visible characters")]
     Assertion(String),
+    /// A DPoP proof could not be made.
+    #[error("the DPoP proof of client {0} could not be signed")]
+    Proof(String),
     /// A client certificate, and an endpoint without TLS.
     #[error("{0} is plain http: a client certificate cannot be shown there")]
     NoTls(String),

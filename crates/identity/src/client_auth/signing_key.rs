@@ -3,14 +3,14 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use safeconduct_core::secret::Secret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// JWS algorithm of a client assertion (RFC 7518 §3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +108,30 @@ impl SigningKey {
         Some(token)
     }
 
-    /// The public key, as the library writes it: for tests and for publishing a JWKS.
-    #[cfg(test)]
+    /// A new key for ECDSA on P-256. None only when the library fails.
+    pub(super) fn generate() -> Option<Self> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?;
+        Some(Self { algorithm: SigningAlgorithm::Es256, pair: Pair::Ecdsa(pair) })
+    }
+
+    /// The public key as a JWK with the members that its thumbprint is made of, and no others (RFC 7638 §3.2); None
+    /// for RSA.
+    pub(super) fn public_jwk(&self) -> Option<Value> {
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match (self.algorithm, self.public()) {
+            // SEC 1 §2.3.3: an uncompressed point, 4 and both coordinates.
+            (SigningAlgorithm::Es256 | SigningAlgorithm::Es384, [4, point @ ..]) => {
+                let (x, y) = point.split_at_checked(point.len() / 2)?;
+                let curve = if self.algorithm == SigningAlgorithm::Es256 { "P-256" } else { "P-384" };
+                Some(json!({ "crv": curve, "kty": "EC", "x": part(x), "y": part(y) }))
+            }
+            (SigningAlgorithm::EdDsa, x) => Some(json!({ "crv": "Ed25519", "kty": "OKP", "x": part(x) })),
+            _ => None,
+        }
+    }
+
+    /// The public key, as the library writes it.
     pub(super) fn public(&self) -> &[u8] {
-        use aws_lc_rs::signature::KeyPair as _;
         match &self.pair {
             Pair::Rsa(pair, _) => pair.public_key().as_ref(),
             Pair::Ecdsa(pair) => pair.public_key().as_ref(),

@@ -166,7 +166,10 @@ pub(super) fn classify(status: u16, answer: &ErrorAnswer, retry_after: Option<Du
         | "access_denied"
         | "unauthorized_client"
         | "insufficient_scope" => ExchangeError::Denied { error },
-        "invalid_client" | "unsupported_grant_type" => ExchangeError::ClientRefused { error },
+        // This program's own proof (RFC 9449 §5, §8): a challenge was answered once already.
+        "invalid_client" | "unsupported_grant_type" | "invalid_dpop_proof" | "use_dpop_nonce" => {
+            ExchangeError::ClientRefused { error }
+        }
         "insufficient_user_authentication" => answer.step_up(),
         "interaction_required" | "consent_required" | "login_required" | "account_selection_required" => {
             match answer.page() {

@@ -9,6 +9,7 @@ mod answer;
 mod classify;
 mod exchange;
 mod issued;
+mod kind;
 mod static_secret;
 
 pub(crate) use answer::TokenText;
@@ -120,7 +121,7 @@ impl Subject {
     pub fn write(&self, form: &mut Form, name: &str) -> Result<(), ExchangeError> {
         match self {
             Self::Caller(token) => form.subject(name, token),
-            Self::Step(material) => form.secret(name, material.token().ok_or_else(no_token)?),
+            Self::Step(material) => form.secret(name, material.subject().ok_or_else(no_token)?),
         };
         Ok(())
     }
@@ -129,7 +130,7 @@ impl Subject {
     pub fn is(&self, token: &Secret) -> bool {
         match self {
             Self::Caller(subject) => subject.is(token),
-            Self::Step(material) => material.token().is_some_and(|subject| {
+            Self::Step(material) => material.subject().is_some_and(|subject| {
                 aws_lc_rs::constant_time::verify_slices_are_equal(subject.expose(), token.expose()).is_ok()
             }),
         }

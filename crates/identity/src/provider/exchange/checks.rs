@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeconduct_core::credential::Warrant;
-use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 
 use super::config::{AudienceCheck, BroaderScope, ExchangeConfig, IssuedTypeCheck, token_type};
 use super::request::Asked;
 use crate::provider::answer::TokenAnswer;
 use crate::provider::issued::Issued;
-use crate::provider::{ExchangeError, Granted, Subject, Use};
+use crate::provider::kind::material;
+use crate::provider::{ExchangeError, Granted, Subject};
 
 /// What is believed of a token that does not say when it ends.
 const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
@@ -40,7 +40,7 @@ pub(super) fn grant(
     if subject.is(&token) {
         return Err(bad("the subject token itself was handed back"));
     }
-    let usable = check_types(config, issued_token_type.as_deref(), token_type.as_deref())?;
+    check_types(config, issued_token_type.as_deref(), token_type.as_deref())?;
     let issued = Issued::read(&token);
     check_audience(config, asked, issued.as_ref())?;
     let scopes = check_scope(config, asked, scope.map(|scope| scope.0), issued.as_ref())?;
@@ -52,20 +52,15 @@ pub(super) fn grant(
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => now.plus(UNSAID_LIFETIME),
     };
-    Ok(Granted {
-        material: Material::Token(token),
-        usable,
-        expires: Some(expires),
-        audience: asked.targets(),
-        scopes,
-    })
+    let (material, usable) = material(token, token_type.as_deref(), &*config.client)?;
+    Ok(Granted { material, usable, expires: Some(expires), audience: asked.targets(), scopes })
 }
 
 fn check_types(
     config: &ExchangeConfig,
     issued: Option<&str>,
     kind: Option<&str>,
-) -> Result<Use, ExchangeError> {
+) -> Result<(), ExchangeError> {
     let strict = config.issued_type_check == IssuedTypeCheck::Strict;
     match issued {
         None if strict => {
@@ -78,11 +73,7 @@ fn check_types(
     }
     match kind {
         None if strict => Err(bad("token_type is missing (issued_token_type: lenient accepts that)")),
-        None => Ok(Use::Bearer),
-        Some(kind) if kind.eq_ignore_ascii_case("bearer") => Ok(Use::Bearer),
-        Some(kind) if kind.eq_ignore_ascii_case("n_a") => Ok(Use::SubjectOnly),
-        // DPoP and the like bind the token to a key that this step does not prove.
-        Some(_) => Err(bad("token_type is neither Bearer nor N_A")),
+        _ => Ok(()),
     }
 }
 
