@@ -1,10 +1,113 @@
 //! How a caller's own short-lived credential comes to the instance that serves this caller.
+//!
+//! One file a delivery. [`env`] and [`file`] put it where the server is told to look; [`gcp_metadata`],
+//! [`aws_container`] and [`azure_identity`] are what the clouds' own SDKs ask without being told, inside the network of
+//! that one instance. In all of them the image holds no secret and the server no code.
+//!
+//! What is served stands in a [`slot`], which every permitted call of the caller renews.
 
 use std::sync::Arc;
 
-use crate::engine::{Doing, Instance, Place};
+use safeconduct_core::material::Material;
+use safeconduct_core::secret::Secret;
+
+use crate::engine::{Doing, EngineError, Instance, Place};
 use crate::launch::Launch;
 use crate::masks::Masks;
+
+pub mod aws_container;
+pub mod azure_identity;
+mod bearer;
+mod brought;
+mod delivered;
+mod endpoint;
+pub mod env;
+pub mod file;
+pub mod gcp_metadata;
+mod query;
+mod reply;
+pub mod slot;
+
+pub use self::bearer::NoRandomness;
+pub use self::brought::Brought;
+pub use self::delivered::{Delivered, Prepared};
+
+/// How a server takes the credential of the caller that its instance serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In its environment.
+    Env(env::Env),
+    /// In an in-memory file.
+    File(file::File),
+    /// From a Google metadata server.
+    GcpMetadata(gcp_metadata::GcpMetadata),
+    /// From Amazon's container credentials or instance metadata.
+    AwsContainer(aws_container::AwsContainer),
+    /// From an Azure managed identity.
+    AzureIdentity(azure_identity::AzureIdentity),
+}
+
+/// A credential was not delivered. The texts are the operator's; none holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// AWS keys for a token's delivery, or the other way round.
+    #[error("what was granted is not of the kind that the server's delivery takes")]
+    Kind,
+    /// See [`NoRandomness`].
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+impl Delivery {
+    /// Whether every caller has an instance of their own, also of a server that is spoken to over HTTP: what an
+    /// instance is given is one caller's.
+    pub fn is_per_caller(&self) -> bool {
+        match self {
+            Self::Env(_)
+            | Self::File(_)
+            | Self::GcpMetadata(_)
+            | Self::AwsContainer(_)
+            | Self::AzureIdentity(_) => true,
+        }
+    }
+
+    /// Whether it takes AWS keys, and not a token: what the last step of a server's chain must give.
+    pub fn takes_keys(&self) -> bool {
+        match self {
+            Self::Env(env) => matches!(env, env::Env::Aws { .. }),
+            Self::File(file) => file.format == file::Format::AwsProfile,
+            Self::AwsContainer(_) => true,
+            Self::GcpMetadata(_) | Self::AzureIdentity(_) => false,
+        }
+    }
+
+    fn takes(&self, material: &Material) -> Result<(), DeliveryError> {
+        let keys = material.aws().is_some();
+        if keys == self.takes_keys() { Ok(()) } else { Err(DeliveryError::Kind) }
+    }
+}
+
+impl From<DeliveryError> for EngineError {
+    fn from(error: DeliveryError) -> Self {
+        Self::Forbidden(error.to_string())
+    }
+}
+
+/// Variables and their values.
+pub type Environment = Vec<(String, Secret)>;
+
+fn variable(name: &str, value: Secret) -> (String, Secret) {
+    (name.to_owned(), value)
+}
+
+/// A value that is no secret, in the type that a variable's value has.
+fn plain(value: &str) -> Secret {
+    Secret::new(value.as_bytes().to_vec())
+}
+
+fn copy(secret: &Secret) -> Secret {
+    Secret::new(secret.expose().to_vec())
+}
 
 /// What one permitted call brings along: the caller's credential at hand, and how this server takes it.
 pub trait Deliver: Send + Sync + 'static {
