@@ -50,7 +50,7 @@ pub enum Delivery {
 /// A credential was not delivered. The texts are the operator's; none holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// AWS keys for a token's delivery, or the other way round.
+    /// AWS keys for a token's delivery, or the other way round, or a token that is bound to a key of this program.
     #[error("what was granted is not of the kind that the server's delivery takes")]
     Kind,
     /// See [`NoRandomness`].
@@ -82,8 +82,9 @@ impl Delivery {
     }
 
     fn takes(&self, material: &Material) -> Result<(), DeliveryError> {
-        let keys = material.aws().is_some();
-        if keys == self.takes_keys() { Ok(()) } else { Err(DeliveryError::Kind) }
+        // A token that goes with a proof is neither: the key that proves does not leave this program.
+        let fits = if self.takes_keys() { material.aws().is_some() } else { material.token().is_some() };
+        if fits { Ok(()) } else { Err(DeliveryError::Kind) }
     }
 }
 

@@ -204,12 +204,12 @@ impl Slot {
     }
 
     fn mask(&self, material: &Material) {
-        match material {
-            Material::Token(token) => self.masks.add(token),
-            Material::Aws(keys) => {
-                self.masks.add(&keys.secret_access_key);
-                self.masks.add(&keys.session_token);
-            }
+        if let Some(token) = material.subject() {
+            self.masks.add(token);
+        }
+        if let Some(keys) = material.aws() {
+            self.masks.add(&keys.secret_access_key);
+            self.masks.add(&keys.session_token);
         }
     }
 
