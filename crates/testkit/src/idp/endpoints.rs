@@ -26,8 +26,17 @@ impl Serve for State {
             }
             (Method::POST, "/token") => self.token(&seen),
             (Method::POST, "/introspect") => self.introspect(&seen),
+            (Method::GET, "/authorize") => return self.ask_who(&seen),
+            (Method::POST, "/authorize") => return self.let_in(&seen),
+            (Method::POST, "/register") => self.register(&seen),
+            // MCP clients that run in a browser ask from their own page.
+            (Method::OPTIONS, _) => Reply::empty(StatusCode::NO_CONTENT)
+                .header("access-control-allow-methods", "GET, POST")
+                .header("access-control-allow-headers", "authorization, content-type, mcp-protocol-version")
+                .header("access-control-max-age", "600"),
             _ => Reply::empty(StatusCode::NOT_FOUND),
         }
+        .header("access-control-allow-origin", "*")
     }
 }
 
@@ -39,7 +48,10 @@ impl State {
             "jwks_uri": self.at("/jwks"),
             "introspection_endpoint": self.at("/introspect"),
             "authorization_endpoint": self.at("/authorize"),
-            "grant_types_supported": [oauth::TOKEN_EXCHANGE],
+            "registration_endpoint": self.at("/register"),
+            "grant_types_supported": ["authorization_code", "refresh_token", oauth::TOKEN_EXCHANGE],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": true,
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
@@ -49,7 +61,12 @@ impl State {
     }
 
     fn token(&self, seen: &Seen) -> Reply {
-        match self.exchange(seen) {
+        let answer = match seen.form().one("grant_type") {
+            Some("authorization_code") => self.by_code(seen),
+            Some("refresh_token") => self.by_refresh(seen),
+            _ => self.exchange(seen),
+        };
+        match answer {
             Ok(mut answer) => {
                 let twist = self.twist.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(twist) = twist {

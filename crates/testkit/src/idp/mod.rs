@@ -3,7 +3,9 @@
 
 mod endpoints;
 mod exchange;
+mod login;
 mod mint;
+mod page;
 mod user;
 
 use std::collections::BTreeMap;
@@ -42,6 +44,7 @@ pub(crate) struct State {
     users: Mutex<BTreeMap<String, User>>,
     rules: Mutex<Vec<Rule>>,
     opaque: Mutex<BTreeMap<String, Value>>,
+    logins: Mutex<login::Logins>,
     twist: Mutex<Option<Twist>>,
 }
 
@@ -70,6 +73,7 @@ impl Idp {
             users: Mutex::default(),
             rules: Mutex::default(),
             opaque: Mutex::default(),
+            logins: Mutex::default(),
             twist: Mutex::default(),
         });
         Ok(Self { edge: Edge::start(listener, address, state.clone()), state })
@@ -103,6 +107,11 @@ impl Idp {
     /// Registers a client.
     pub fn add_client(&self, client: Client) {
         self.state.clients.add(client);
+    }
+
+    /// Lets a registered client log people in, and be sent back to this address.
+    pub fn redirect(&self, client: &str, uri: &str) {
+        self.state.redirect(client, uri);
     }
 
     /// Allows an exchange.

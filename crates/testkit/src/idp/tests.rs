@@ -185,3 +185,108 @@ async fn a_twisted_answer_is_sent_as_twisted() {
     let answer = exchange(&idp, "gateway", &secret, &subject, &[("audience", "backend-server")]).await;
     assert_eq!(answer.json()["token_type"], "N_A");
 }
+
+/// A browser that was sent to the provider, clicked on a person, and came back: what stands in the address.
+async fn log_in(idp: &Idp, query: &str, user: &str) -> (Fetched, crate::wire::Form) {
+    let url = format!("{}/authorize?{query}", idp.issuer());
+    let answer = fetch::post_form(&url, None, &[("user", user)]).await.unwrap();
+    let query =
+        answer.header("location").and_then(|to| to.split_once('?')).map_or("", |(_, query)| query).to_owned();
+    (answer, crate::wire::Form::parse(query.as_bytes()))
+}
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// RFC 7636 appendix B.
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+async fn registered(idp: &Idp) -> String {
+    let wanted =
+        json!({"redirect_uris": ["http://127.0.0.1:1/callback"], "client_name": "inspector"}).to_string();
+    let request = http::Request::post(format!("{}/register", idp.issuer()))
+        .header("content-type", "application/json")
+        .body(bytes::Bytes::from(wanted))
+        .unwrap();
+    let answer = fetch::fetch(request).await.unwrap();
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.json()["token_endpoint_auth_method"], "none");
+    answer.json()["client_id"].as_str().unwrap().to_owned()
+}
+
+fn wish(client: &str, redirect: &str) -> String {
+    crate::wire::encode_form([
+        ("response_type", "code"),
+        ("client_id", client),
+        ("redirect_uri", redirect),
+        ("state", "s t"),
+        ("scope", "openid call"),
+        ("resource", "http://gateway/orders/mcp"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ])
+}
+
+#[tokio::test]
+async fn a_client_registers_itself_a_person_logs_in_and_its_token_is_for_the_resource() {
+    let (idp, _) = provider().await;
+    let client = registered(&idp).await;
+    // Another port of this machine is the same client (RFC 8252 §7.3).
+    let redirect = "http://127.0.0.1:4711/callback";
+    let (answer, back) = log_in(&idp, &wish(&client, redirect), "alice@example.com").await;
+    assert_eq!(
+        (answer.status.as_u16(), back.one("state"), back.one("iss")),
+        (302, Some("s t"), Some(idp.issuer()))
+    );
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &client),
+        ("redirect_uri", redirect),
+        ("code", back.one("code").unwrap()),
+        ("code_verifier", VERIFIER),
+    ];
+    let answer = fetch::post_form(&idp.token_endpoint(), None, &form).await.unwrap().json();
+    let claims = claims_of(answer["access_token"].as_str().unwrap());
+    assert_eq!(claims["sub"], "alice@example.com");
+    assert_eq!((&claims["aud"], &claims["client_id"]), (&json!("http://gateway/orders/mcp"), &json!(client)));
+    assert_eq!(claims_of(answer["id_token"].as_str().unwrap())["aud"], json!(client));
+    let again = fetch::post_form(&idp.token_endpoint(), None, &form).await.unwrap();
+    assert_eq!(again.json()["error"], "invalid_grant", "a code is used once");
+    let refresh = answer["refresh_token"].as_str().unwrap();
+    let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh)];
+    let next = fetch::post_form(&idp.token_endpoint(), None, &form).await.unwrap().json();
+    assert_eq!(claims_of(next["access_token"].as_str().unwrap())["sub"], "alice@example.com");
+    let again = fetch::post_form(&idp.token_endpoint(), None, &form).await.unwrap();
+    assert_eq!(again.json()["error"], "invalid_grant", "so is a refresh token");
+}
+
+#[tokio::test]
+async fn a_login_for_somebody_elses_address_goes_nowhere_and_a_code_without_its_verifier_is_worthless() {
+    let (idp, _) = provider().await;
+    let client = registered(&idp).await;
+    let redirect = "http://127.0.0.1:1/callback";
+    let (good, back) = log_in(&idp, &wish(&client, redirect), "alice@example.com").await;
+    assert_eq!(good.status, 302);
+    for elsewhere in
+        ["https://evil.example/callback", "http://127.0.0.1:1/other", "http://localhost:1/callback"]
+    {
+        let (refused, _) = log_in(&idp, &wish(&client, elsewhere), "alice@example.com").await;
+        assert_eq!((refused.status.as_u16(), refused.header("location")), (400, None), "{elsewhere}");
+    }
+    let stolen = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client.as_str()),
+        ("redirect_uri", redirect),
+        ("code", back.one("code").unwrap()),
+        ("code_verifier", "another-verifier-that-is-long-enough-to-be-one-43"),
+    ];
+    let answer = fetch::post_form(&idp.token_endpoint(), None, &stolen).await.unwrap();
+    assert_eq!(answer.json()["error"], "invalid_grant");
+    let (_, plain) =
+        log_in(&idp, &wish(&client, redirect).replace("S256", "plain"), "alice@example.com").await;
+    assert_eq!(plain.one("error"), Some("invalid_request"));
+    let (_, nobody) = log_in(&idp, &wish(&client, redirect), "mallory").await;
+    assert_eq!((nobody.one("error"), nobody.one("code")), (Some("access_denied"), None));
+    let page = fetch::get(&format!("{}/authorize?{}", idp.issuer(), wish(&client, redirect))).await.unwrap();
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(html.contains("alice@example.com") && html.contains("Who are you?"), "{html}");
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+}
