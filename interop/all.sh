@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 declare -a lines
 worst=0 passed=0 failed=0
-for run in conformance clients servers keycloak; do
+for run in conformance clients servers keycloak sdks; do
   began=$SECONDS
   echo "== $run"
   mkdir -p .cache
