@@ -469,10 +469,14 @@ impl Release {
     /// What they may see: lists filtered by the same decision, sessions sealed, foreign headers ended.
     pub fn release<B: http_body::Body<Data = Bytes>>(&self, reply: Reply<B>, now: Timestamp) -> Released<B> {
         let Reply { outbound, head, body } = reply;
-        let Admitted { server, head: asked, call, principal, source_ip, trail, .. } =
+        let Admitted { server, head: asked, mut call, principal, source_ip, trail, .. } =
             outbound.authorized.admitted;
         let (caller, era) = (principal.clone(), call.era);
         let listens = call.method.name() == "subscriptions/listen";
+        if listens {
+            // It may last for hours, and must not hold the buffer that it was read into.
+            call.body = Bytes::copy_from_slice(&call.body);
+        }
         let sight = crate::mcp::filter::Sight {
             policy: self.policy.clone(),
             door: self.door.clone(),

@@ -11,6 +11,7 @@ use safeconduct_core::refusal::Reason;
 
 use crate::recorded::Recorded;
 use crate::stream::Stream;
+use crate::watchdog;
 
 /// Reads a whole body of at most `limit` bytes within `time`. A body of one frame is not copied.
 ///
@@ -70,6 +71,19 @@ impl ResponseBody {
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()))
     }
+
+    /// Whether it is a stream on which nothing is owed.
+    pub fn only_listens(&self) -> bool {
+        self.stream().is_some_and(Stream::only_listens)
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(stream) => Some(stream),
+            Self::Recorded(recorded) => Some(recorded.stream()),
+        }
+    }
 }
 
 impl Body for ResponseBody {
@@ -80,13 +94,19 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match self.get_mut() {
+        watchdog::asked();
+        let this = self.get_mut();
+        let polled = match this {
             Self::Whole(bytes) => {
                 Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
             }
             Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
             Self::Recorded(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Ok(_))) = &polled {
+            watchdog::handed(|| this.stream().map(Stream::last));
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,7 @@ use safeconduct_core::path::{Admitted, Arrived, Authenticated, Moved, Outbound, 
 use safeconduct_core::policy::Policy;
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::Server;
+use safeconduct_core::time::Timestamp;
 use safeconduct_identity::acquire::Credentials;
 use safeconduct_identity::verifier::Verifier;
 use std::net::IpAddr;
@@ -73,7 +74,7 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let arrived = Arrived::from_head(from.server, from.verb, head.headers, Some(from.source), trail)?;
         let authenticated = self.verifier.authenticate(arrived, now).await?; // who
-        let admitted = self.admit(authenticated, body).await?; //               parse, once, without ambiguity
+        let admitted = self.admit(authenticated, body, now).await?; //          parse, once, without ambiguity
         self.inform(&admitted, upstream).await; //                              what the tool says of itself
         let authorized = self.policy.authorize(admitted, now)?; //              may they
         let outbound = self.credentials.acquire(authorized, now).await?; //     as whom
@@ -81,16 +82,24 @@ impl Gateway {
         Ok(self.release.release(reply, now)) //                                 what they may see
     } //                                                                        the record ends with the value
 
-    async fn admit(&self, authenticated: Authenticated, body: Incoming) -> Moved<Admitted> {
+    /// Every message of a caller counts, also one that is refused here.
+    async fn admit(&self, authenticated: Authenticated, body: Incoming, now: Timestamp) -> Moved<Admitted> {
+        let counted = self.limits.call(authenticated.principal(), now);
         let bytes = match body::read(body, self.body_limit, self.body_time).await {
             Ok(bytes) => bytes,
             Err(reason) => return Err(authenticated.refuse(reason)),
         };
-        let admitted = authenticated.admit(bytes, &self.release.door)?;
-        let (caller, now) = (admitted.principal(), admitted.now());
+        let admitted = match (authenticated.admit(bytes, &self.release.door), &counted) {
+            (Ok(admitted), _) => admitted,
+            (Err(refusal), Ok(())) => return Err(refusal),
+            (Err(mut refusal), Err(reason)) => {
+                refusal.reason = reason.clone();
+                return Err(refusal);
+            }
+        };
         let listens = matches!(admitted.call().method().name(), "stream/open" | "subscriptions/listen");
-        let room = if listens { self.limits.room(caller, now) } else { Ok(()) };
-        match room.and_then(|()| self.limits.call(caller, now)) {
+        let room = || if listens { self.limits.room(admitted.principal(), now) } else { Ok(()) };
+        match counted.and_then(|()| room()) {
             Ok(()) => Ok(admitted),
             Err(reason) => Err(admitted.refuse(reason)),
         }

@@ -9,21 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use crate::pool::Pool;
 use crate::service::{Service, Shared};
 use crate::upstream::Upstream;
-
-/// Largest head, in bytes (a 16 KiB token and its company).
-const HEAD_BYTES: usize = 64 * 1024;
+use crate::visit::{Counted, Visit, drained};
 
 /// A worker's stack. Cedar refuses to evaluate with little of it left, and only touched pages cost memory.
 const STACK: usize = 4 * 1024 * 1024;
@@ -169,16 +161,22 @@ impl Worker {
         }
         let counted = (Counted::new(&self.all), Counted::new(&self.own));
         let _ = stream.set_nodelay(true);
-        cut_unread(&stream, self.shared.gateway.load().lifetimes.idle);
-        let (service, drain) = (service.clone(), self.shared.drain.clone());
+        let patience = self.shared.gateway.load().lifetimes.idle;
+        cut_unread(&stream, patience);
         let tls = self.listen.tls.load_full();
-        let head = self.listen.head;
+        let visit = Visit {
+            peer,
+            service: service.clone(),
+            drain: self.shared.drain.clone(),
+            head: self.listen.head,
+            patience,
+            counted,
+        };
         tokio::spawn(async move {
-            let _counted = counted;
             match tls {
-                None => serve_http1(stream, peer, service, drain, head).await,
+                None => visit.plain(stream).await,
                 // Boxed, so that plain connections do not carry the room for it.
-                Some(tls) => Box::pin(secure(stream, peer, service, drain, head, tls)).await,
+                Some(tls) => Box::pin(visit.secure(stream, tls)).await,
             }
         });
     }
@@ -191,119 +189,4 @@ fn cut_unread(stream: &TcpStream, patience: Duration) {
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience));
     #[cfg(not(target_os = "linux"))]
     let _ = (stream, patience);
-}
-
-/// Resolves when the gateway drains, or is gone.
-async fn drained(drain: &mut watch::Receiver<bool>) {
-    let _ = drain.wait_for(|draining| *draining).await;
-}
-
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-async fn serve_http1<I>(
-    io: I,
-    peer: SocketAddr,
-    service: Arc<Service>,
-    mut drain: watch::Receiver<bool>,
-    head: Duration,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // Boxed: what a call needs is given back as soon as its answer begins. A stream keeps its connection for hours.
-    let answer = service_fn(move |request| {
-        let service = service.clone();
-        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) })
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .max_header_size(HEAD_BYTES)
-        .max_headers(100)
-        .serve_connection(TokioIo::new(io), answer);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // What breaks a connection is seen by the trail of its request.
-        _ = connection.as_mut() => {}
-        () = drained(&mut drain) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
-}
-
-async fn secure(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: Arc<Service>,
-    drain: watch::Receiver<bool>,
-    head: Duration,
-    tls: Arc<rustls::ServerConfig>,
-) {
-    let Ok(Ok(stream)) = tokio::time::timeout(head, TlsAcceptor::from(tls).accept(stream)).await else {
-        return;
-    };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        serve_http2(stream, peer, service, drain, head).await;
-    } else {
-        serve_http1(stream, peer, service, drain, head).await;
-    }
-}
-
-/// HTTP/2 has no time for a head: a connection without a new request for as long is asked to end. Answers in
-/// flight go on, and a peer that does not answer our pings is gone.
-async fn serve_http2<I>(
-    io: I,
-    peer: SocketAddr,
-    service: Arc<Service>,
-    mut drain: watch::Receiver<bool>,
-    head: Duration,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = seen.clone();
-    let answer = service_fn(move |request| {
-        count.fetch_add(1, Ordering::Relaxed);
-        let service = service.clone();
-        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(peer, request).await) })
-    });
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(head)
-        .keep_alive_timeout(head)
-        .max_concurrent_streams(100)
-        .max_header_list_size(HEAD_BYTES as u32)
-        .serve_connection(TokioIo::new(io), answer);
-    let quiet = async {
-        let mut before = usize::MAX;
-        loop {
-            let now = seen.load(Ordering::Relaxed);
-            if now == before {
-                break;
-            }
-            before = now;
-            tokio::time::sleep(head).await;
-        }
-    };
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = quiet => {}
-        () = drained(&mut drain) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

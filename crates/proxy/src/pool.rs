@@ -12,8 +12,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use safeconduct_core::refusal::Reason;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A ready or soon ready connection.
 pub type Sender = SendRequest<Full<Bytes>>;
@@ -40,6 +42,17 @@ pub struct Lease {
     origin: Box<str>,
 }
 
+/// A connection that is not HTTP's yet.
+enum Reached {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection, plain or not.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send> Io for I {}
+
 impl Pool {
     /// `tls` is used for https origins, as it is when connecting; `patience` bounds connecting.
     pub fn new(tls: Arc<ArcSwap<rustls::ClientConfig>>, patience: Duration) -> Self {
@@ -65,12 +78,26 @@ impl Pool {
     /// # Errors
     /// `BackendUnreachable`.
     pub async fn fresh(&self, url: &http::Uri) -> Result<Lease, Reason> {
+        let connect = async {
+            match self.reach(url).await? {
+                Reached::Plain(io) => handshake(io).await,
+                Reached::Secure(io) => handshake(io).await,
+            }
+        };
         // Boxed: most calls find a connection and need no room for making one.
-        let connect = Box::pin(self.connect(url));
-        let sender = tokio::time::timeout(self.patience, connect).await.unwrap_or_else(|_| {
-            Err(Reason::BackendUnreachable(format!("no connection within {:?}", self.patience)))
-        })?;
+        let sender = Box::pin(connect).await?;
         Ok(Lease { sender, used: false, origin: origin(url) })
+    }
+
+    /// A new connection that never comes back, for whoever speaks HTTP on it.
+    ///
+    /// # Errors
+    /// `BackendUnreachable`.
+    pub async fn own(&self, url: &http::Uri) -> Result<Box<dyn Io>, Reason> {
+        Ok(match self.reach(url).await? {
+            Reached::Plain(io) => Box::new(io),
+            Reached::Secure(io) => io,
+        })
     }
 
     /// Gives a connection back after its answer was read to the end.
@@ -116,7 +143,13 @@ impl Pool {
         None
     }
 
-    async fn connect(&self, url: &http::Uri) -> Result<Sender, Reason> {
+    async fn reach(&self, url: &http::Uri) -> Result<Reached, Reason> {
+        tokio::time::timeout(self.patience, self.connect(url)).await.unwrap_or_else(|_| {
+            Err(Reason::BackendUnreachable(format!("no connection within {:?}", self.patience)))
+        })
+    }
+
+    async fn connect(&self, url: &http::Uri) -> Result<Reached, Reason> {
         let failed = |error: &dyn std::fmt::Display| Reason::BackendUnreachable(error.to_string());
         let host = url.host().ok_or_else(|| failed(&"the url has no host"))?;
         let secure = url.scheme() == Some(&http::uri::Scheme::HTTPS);
@@ -125,22 +158,22 @@ impl Pool {
         let tcp = TcpStream::connect((bare, port)).await.map_err(|error| failed(&error))?;
         let _ = tcp.set_nodelay(true);
         if !secure {
-            return handshake(TokioIo::new(tcp)).await;
+            return Ok(Reached::Plain(tcp));
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;
         let tls = TlsConnector::from(self.tls.load_full());
         let stream = tls.connect(name, tcp).await.map_err(|error| failed(&error))?;
-        handshake(TokioIo::new(stream)).await
+        Ok(Reached::Secure(Box::new(stream)))
     }
 }
 
 async fn handshake<I>(io: I) -> Result<Sender, Reason>
 where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    I: Io + 'static,
 {
     let (sender, connection) = http1::Builder::new()
         .max_headers(128)
-        .handshake(io)
+        .handshake(TokioIo::new(io))
         .await
         .map_err(|error| Reason::BackendUnreachable(error.to_string()))?;
     tokio::spawn(async move {

@@ -38,6 +38,11 @@ impl Recorded {
     pub fn new(stream: Stream, audit: Arc<FileSink>) -> Self {
         Self { stream, audit, state: State::Open }
     }
+
+    /// The stream.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
 }
 
 impl Body for Recorded {

@@ -99,8 +99,13 @@ impl Stream {
         self.body.as_ref().is_none_or(Filtered::is_recorded)
     }
 
+    /// Whether it is an event stream on which nothing is owed.
+    pub fn only_listens(&self) -> bool {
+        self.events && self.terms.only_listens()
+    }
+
     /// When it ends at the latest: an event stream with the caller's token.
-    fn last(&self) -> Instant {
+    pub fn last(&self) -> Instant {
         let Terms { lifetimes, expires, now, .. } = &self.terms;
         let total = self.started + lifetimes.total;
         if self.events { total.min(self.started + expires.since(*now)) } else { total }
@@ -114,7 +119,7 @@ impl Stream {
     /// A stream that answers a call is a call in flight: it ends by itself.
     fn is_drained(&self) -> bool {
         let between = self.body.as_ref().is_some_and(Filtered::between_events);
-        self.events && self.terms.only_listens() && between && *self.terms.drain.borrow()
+        self.only_listens() && between && *self.terms.drain.borrow()
     }
 
     /// The news that lists changed, between two events; then listens for the next.
@@ -154,7 +159,7 @@ impl Stream {
     /// All else is given up: events may just stop, but half a body must not look like a whole one.
     fn end(&mut self, why: &'static str) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Some(body) = self.body.take() else { return Poll::Ready(None) };
-        if self.events && self.terms.only_listens() {
+        if self.only_listens() {
             return Poll::Ready(body.finish().map(|bytes| Ok(Frame::data(bytes))));
         }
         let reason = if why == TOKEN { Reason::InvalidToken(TOKEN.into()) } else { Reason::BackendTimeout };

@@ -1,5 +1,6 @@
 //! Asks the MCP server. Takes an [`Outbound`] and nothing else: there is no way here without a decision.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,6 +16,7 @@ use safeconduct_core::path::{Moved, Outbound, Reply};
 use safeconduct_core::refusal::Reason;
 use safeconduct_identity::acquire::Credentials;
 
+use crate::listening::{self, Listening};
 use crate::pool::{Lease, Pool};
 
 /// The MCP servers, as one worker thread reaches them.
@@ -76,9 +78,12 @@ impl Upstream {
     /// nothing was written to it, and else only for calls that may be repeated (checklist D4).
     async fn exchange(&self, outbound: &Outbound) -> Result<Response<ServerBody>, Reason> {
         let url = outbound.authorized().server().url.clone();
+        if listens(outbound.authorized().call()) {
+            return Box::pin(self.listen(outbound, &url)).await;
+        }
         let mut lease = self.pool.lease(&url).await?;
         loop {
-            let request = addressed(outbound.request(), &url)?;
+            let request = addressed(outbound.request(), &url)?.map(Full::new);
             let error = match lease.sender.try_send_request(request).await {
                 Ok(response) => return Ok(response.map(|body| self.body(body, lease))),
                 Err(error) => error,
@@ -92,18 +97,30 @@ impl Upstream {
         }
     }
 
-    fn body(&self, incoming: Incoming, lease: Lease) -> ServerBody {
-        let mut body = ServerBody { incoming, lease: Some((self.pool.clone(), lease)) };
-        if body.incoming.is_end_stream() {
-            body.give_back();
-        }
-        body
+    /// The connection is new, so there is none that may turn out to be closed.
+    async fn listen(&self, outbound: &Outbound, url: &http::Uri) -> Result<Response<ServerBody>, Reason> {
+        let request = addressed(outbound.request(), url)?;
+        let answer = listening::ask(self.pool.own(url).await?, request).await?;
+        Ok(answer.map(ServerBody::Listening))
     }
+
+    fn body(&self, incoming: Incoming, lease: Lease) -> ServerBody {
+        if incoming.is_end_stream() {
+            self.pool.give_back(lease);
+            return ServerBody::Kept { incoming, lease: None };
+        }
+        ServerBody::Kept { incoming, lease: Some((self.pool.clone(), lease)) }
+    }
+}
+
+/// What asks for a stream on which nothing is owed.
+fn listens(call: &Call) -> bool {
+    matches!(call.method().name(), "stream/open" | "subscriptions/listen")
 }
 
 /// What may be sent twice without harm: it reads, or only opens.
 fn may_repeat(call: &Call) -> bool {
-    matches!(call.method().name(), "server/discover" | "initialize" | "ping" | "stream/open")
+    matches!(call.method().name(), "server/discover" | "initialize" | "ping")
         || call.method().name().ends_with("/list")
 }
 
@@ -115,65 +132,80 @@ fn unusable(response: &Response<ServerBody>, call: &Call, verb: Verb) -> Option<
         401 | 403 => Some(Reason::BackendRefusedCredential(status.as_u16())),
         405 if verb != Verb::Post => None,
         404 if call.era() == Era::Legacy && call.session().is_some() => Some(Reason::UnknownSession),
-        400..=499 if is_json(response) => None,
+        400..=499 if is_of(response, b"application/json") => None,
         other => Some(Reason::BackendStatus(other)),
     }
 }
 
-fn is_json(response: &Response<ServerBody>) -> bool {
+/// Whether an answer is of this media type.
+fn is_of<B>(response: &Response<B>, media: &[u8]) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/json"))
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(media))
 }
 
 /// Origin form and Host, as a connection wants it (RFC 9112 §3.2).
-fn addressed(request: Request<Bytes>, url: &http::Uri) -> Result<Request<Full<Bytes>>, Reason> {
-    let (mut parts, body) = request.into_parts();
+fn addressed(mut request: Request<Bytes>, url: &http::Uri) -> Result<Request<Bytes>, Reason> {
     let path = url.path_and_query().cloned();
-    parts.uri = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
+    *request.uri_mut() = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
     let authority = url.authority().map_or("", http::uri::Authority::as_str);
     let host = HeaderValue::from_str(authority)
         .map_err(|_| Reason::Internal("the server's url has no usable authority".into()))?;
-    parts.headers.insert(header::HOST, host);
-    Ok(Request::from_parts(parts, Full::new(body)))
+    request.headers_mut().insert(header::HOST, host);
+    Ok(request)
 }
 
-/// The server's answer as it streams in. Read to its end, its connection goes back to the pool; dropped
-/// before, the connection is closed, which the server sees at once.
-pub struct ServerBody {
-    incoming: Incoming,
-    lease: Option<(Arc<Pool>, Lease)>,
-}
-
-impl ServerBody {
-    fn give_back(&mut self) {
-        if let Some((pool, lease)) = self.lease.take() {
-            pool.give_back(lease);
-        }
-    }
+/// The server's answer as it streams in.
+pub enum ServerBody {
+    /// Read to its end, its connection goes back to the pool; dropped before, the connection is closed, which the
+    /// server sees at once.
+    Kept {
+        /// The body.
+        incoming: Incoming,
+        /// The connection, as long as it may go back.
+        lease: Option<(Arc<Pool>, Lease)>,
+    },
+    /// On a connection of its own.
+    Listening(Listening),
 }
 
 impl Body for ServerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let (incoming, lease) = match self.get_mut() {
+            Self::Kept { incoming, lease } => (incoming, lease),
+            Self::Listening(body) => {
+                return Pin::new(body).poll_frame(cx).map_err(Into::into);
+            }
+        };
+        let frame = std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx));
         match &frame {
-            Some(Err(_)) => self.lease = None,
-            Some(Ok(_)) if !self.incoming.is_end_stream() => {}
-            _ => self.give_back(),
+            Some(Err(_)) => *lease = None,
+            Some(Ok(_)) if !incoming.is_end_stream() => {}
+            _ => {
+                if let Some((pool, lease)) = lease.take() {
+                    pool.give_back(lease);
+                }
+            }
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match self {
+            Self::Kept { incoming, .. } => incoming.is_end_stream(),
+            Self::Listening(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match self {
+            Self::Kept { incoming, .. } => incoming.size_hint(),
+            Self::Listening(body) => body.size_hint(),
+        }
     }
 }

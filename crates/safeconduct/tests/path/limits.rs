@@ -40,6 +40,27 @@ async fn a_caller_that_calls_too_often_is_told_when_to_come_back_and_others_are_
     assert_eq!((outcomes["answered"], outcomes["denied"]), (4, 2));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_refused_at_the_door_count_too() {
+    let mut world = limited("per_caller: 3/h, body: 4KiB").await;
+    let (alice, carol) = (world.modern("alice"), world.modern("carol"));
+    assert_eq!(alice.call("echo", json!({"text": "x"})).await.unwrap().text(), "x");
+    let ambiguous = || {
+        let mut request = alice.message("tools/call", json!({"name": "echo"})).unwrap();
+        *request.body_mut() = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"ping","Method":"x"}"#);
+        request
+    };
+    assert_eq!(alice.send(ambiguous()).await.unwrap().status, 400);
+    assert_eq!(alice.call("echo", json!({"text": "x".repeat(5000)})).await.unwrap().status, 413);
+    let refused = alice.send(ambiguous()).await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.error_code()), (429, Some(-31429)));
+    assert_eq!(alice.call("echo", json!({"text": "x"})).await.unwrap().status, 429);
+    assert_eq!(carol.call("echo", json!({"text": "y"})).await.unwrap().text(), "y");
+    assert_eq!(world.server().log().count(), 2);
+    let codes: Vec<_> = world.audit().await.into_iter().map(|line| line["code"].clone()).collect();
+    assert_eq!(codes.iter().filter(|code| **code == "SC-P05").count(), 2, "{codes:?}");
+}
+
 /// Row: P9
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_may_have_so_many_streams_open_and_a_closed_one_makes_room() {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::patience::within;
 
@@ -53,34 +55,37 @@ impl Line {
         believed: &CertificateDer<'static>,
         protocol: &str,
     ) -> std::io::Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(believed.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-        let tcp = TcpStream::connect(base.trim_start_matches("http://")).await?;
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+        let io = TokioIo::new(tls(base, believed, protocol).await?);
         if protocol == "h2" {
-            let (sender, connection) =
-                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
             tokio::spawn(connection);
             return Ok(Self(Sender::Two(sender)));
         }
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
         Ok(Self(Sender::One(sender)))
     }
 
+    /// HTTP/2 of a peer that never opens the window of a stream: not a byte of an answer's body can be sent to it.
+    pub(crate) async fn shut(base: &str, believed: &CertificateDer<'static>) -> Self {
+        let io = TokioIo::new(tls(base, believed, "h2").await.unwrap());
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let (sender, connection) = builder.initial_stream_window_size(0).handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Self(Sender::Two(sender))
+    }
+
     /// Sends on this connection and reads the whole answer.
-    pub(crate) async fn send(&mut self, mut request: Request<Bytes>) -> Came {
+    pub(crate) async fn send(&mut self, request: Request<Bytes>) -> Came {
+        let (head, body) = self.open(request).await.into_parts();
+        let body = within(body.collect()).await.unwrap().to_bytes();
+        Came { status: head.status, headers: head.headers, body }
+    }
+
+    /// Sends on this connection and reads the head of the answer.
+    pub(crate) async fn open(&mut self, mut request: Request<Bytes>) -> Response<Incoming> {
         let uri = request.uri().clone();
-        let response = match &mut self.0 {
+        match &mut self.0 {
             Sender::One(sender) => {
                 if !request.headers().contains_key(header::HOST) {
                     let host = uri.authority().unwrap().as_str().parse().unwrap();
@@ -90,10 +95,32 @@ impl Line {
                 within(sender.ready()).await.unwrap();
                 within(sender.send_request(request.map(Full::new))).await.unwrap()
             }
-            Sender::Two(sender) => within(sender.send_request(request.map(Full::new))).await.unwrap(),
-        };
-        let (head, body) = response.into_parts();
-        let body = within(body.collect()).await.unwrap().to_bytes();
-        Came { status: head.status, headers: head.headers, body }
+            Sender::Two(sender) => {
+                let secure = uri.to_string().replace("http://", "https://");
+                *request.uri_mut() = secure.parse().unwrap();
+                within(sender.send_request(request.map(Full::new))).await.unwrap()
+            }
+        }
     }
+}
+
+async fn tls(
+    base: &str,
+    believed: &CertificateDer<'static>,
+    protocol: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(believed.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let tcp = TcpStream::connect(base.trim_start_matches("http://")).await?;
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    Ok(stream)
 }

@@ -22,6 +22,7 @@ mod doorstep;
 mod eras;
 mod exchange;
 mod greedy;
+mod held;
 mod hostile;
 mod integrity;
 mod issuers;

@@ -78,7 +78,7 @@ section! {
         body: Size;
         /// Largest answer that has to be read whole to be filtered (lists). Others stream. Default: `16MiB`.
         list: Size;
-        /// Calls of one caller. Default: no limit.
+        /// Calls of one caller, refused ones included. Default: no limit.
         per_caller: Rate;
         /// Streams that one caller may have open. Default: `64`.
         streams_per_caller: Count;
@@ -101,7 +101,7 @@ section! {
         connect: Period;
         /// For the head of an MCP server's answer: the time that a tool may think in silence. Default: `2m`.
         answer: Period;
-        /// Between two pieces of an answer or events of a stream. Default: `15m`.
+        /// Between two pieces of an answer or events of a stream, and for the caller to take one. Default: `15m`.
         idle: Period;
         /// For a whole answer or stream. Default: `24h`; a stream ends with the caller's token anyway.
         total: Period;
