@@ -5,6 +5,8 @@
 //! to reach the instance that serves this caller.
 
 pub mod delivery;
+pub mod destination;
+pub mod egress;
 pub mod engine;
 pub mod launch;
 pub mod masks;
