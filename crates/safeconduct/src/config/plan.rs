@@ -146,6 +146,24 @@ pub struct ClientPlan {
     pub client_id: String,
     /// How it proves itself.
     pub auth: ClientAuthPlan,
+    /// Whether its tokens are bound to a key (RFC 9449).
+    pub dpop: Option<DpopPlan>,
+}
+
+/// What tokens are bound to.
+#[derive(Clone, Debug)]
+pub struct DpopPlan {
+    /// PEM; None: made at start.
+    pub key: Option<Arc<SecretValue>>,
+}
+
+/// The certificate of a signing key.
+#[derive(Clone, Debug)]
+pub struct KeyCertificatePlan {
+    /// PEM, the key's own first.
+    pub chain: Arc<SecretValue>,
+    /// Whether it is sent (`x5c`).
+    pub sent: bool,
 }
 
 /// How a client proves itself.
@@ -167,12 +185,46 @@ pub enum ClientAuthPlan {
     PrivateKeyJwt {
         /// PEM (PKCS#8).
         private_key: Arc<SecretValue>,
+        /// What the server knows the key by.
+        certificate: Option<KeyCertificatePlan>,
         /// `kid`.
         key_id: Option<String>,
         /// None: by the key.
         algorithm: Option<SigningAlgorithm>,
         /// The assertion's `aud`; None: the URL that it is sent to.
         audience: Option<String>,
+    },
+    /// A certificate of the connection (RFC 8705).
+    Certificate {
+        /// `self_signed_tls_client_auth` instead of `tls_client_auth`.
+        self_signed: bool,
+        /// PEM, the client's own first.
+        chain: Arc<SecretValue>,
+        /// PEM.
+        private_key: Arc<SecretValue>,
+        /// Whose metadata names other addresses.
+        issuer: Option<String>,
+    },
+    /// A token of the platform.
+    AssertionFile {
+        /// The file.
+        assertion: Arc<SecretValue>,
+    },
+    /// A JWT-SVID.
+    Spiffe {
+        /// The file.
+        svid: Arc<SecretValue>,
+    },
+    /// The Azure machine's identity.
+    ManagedIdentity {
+        /// Where it is asked for.
+        endpoint: String,
+        /// The audience of its token.
+        audience: String,
+        /// `client_id` of a user-assigned one.
+        identity: Option<String>,
+        /// `X-IDENTITY-HEADER`.
+        header: Option<Arc<SecretValue>>,
     },
     /// The identifier alone.
     None,

@@ -18,13 +18,14 @@ pub fn json() -> Value {
 }
 
 /// Order of the sections in the reference.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("File", "The file"),
     ("Tls", "`tls`"),
     ("Issuer", "`issuers.NAME`"),
     ("Claims", "`issuers.NAME.claims`"),
     ("Introspection", "`issuers.NAME.introspection`"),
     ("Client", "`clients.NAME`"),
+    ("ManagedIdentity", "`clients.NAME.managed_identity`"),
     ("Server", "`servers.NAME`"),
     ("Step", "`servers.NAME.credential`"),
     ("Exchange", "step `exchange`"),

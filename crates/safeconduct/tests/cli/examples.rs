@@ -35,6 +35,8 @@ pub(crate) fn laid_out(name: &str) -> std::path::PathBuf {
         ("tls/tls.key", key.clone()),
         ("tls/gateway.pem", key),
         ("secrets/gateway", "secret-of-a-test\n".to_owned()),
+        ("secrets/service-account-token", "a.service-account.token\n".to_owned()),
+        ("secrets/jwt-svid", "a.jwt.svid\n".to_owned()),
     ];
     for (file, text) in own {
         let path = here.join(file);
@@ -60,7 +62,19 @@ fn every_example_passes_check_without_an_error() {
         seen.push(name);
     }
     seen.sort();
-    assert_eq!(seen, ["auth0.yaml", "entra.yaml", "keycloak.yaml", "oidc.yaml", "okta.yaml"]);
+    assert_eq!(seen, ["auth0.yaml", "clients.yaml", "entra.yaml", "keycloak.yaml", "oidc.yaml", "okta.yaml"]);
+}
+
+#[test]
+fn every_client_of_the_examples_can_be_made_of_its_files() {
+    let here = laid_out("clients");
+    let call = ["--tool", "find", "--annotations", r#"{"readOnlyHint":true}"#, "--output", "json"];
+    let caller = ["--claims", r#"{"sub":"alice","groups":["support"]}"#];
+    let arguments = [&["explain", "-c", "clients.yaml"], &call[..], &caller].concat();
+    let ran = safeconduct(&here, &ENVIRONMENT, &arguments);
+    let answer: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert!(ran.people.is_empty(), "{}", ran.people);
+    assert_eq!(answer["credential"][0]["authentication"], "tls_client_auth", "{answer:#}");
 }
 
 #[test]

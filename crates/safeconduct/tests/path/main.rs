@@ -15,6 +15,7 @@ mod answers;
 mod as_whom;
 mod audit;
 mod audit_first;
+mod bound;
 mod codes;
 mod conversation;
 mod crowds;

@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) server: String,
     /// More lines of `issuers.corp`.
     pub(crate) issuer: String,
+    /// More lines of `clients`.
+    pub(crate) clients: String,
     /// The `audit` line.
     pub(crate) audit: String,
 }
@@ -70,6 +72,7 @@ impl Default for Plan {
             top: String::new(),
             server: String::new(),
             issuer: String::new(),
+            clients: String::new(),
             audit: "{ file: \"@DIR@/audit.jsonl\", arguments: digest }".into(),
         }
     }
@@ -162,7 +165,7 @@ impl World {
     }
 
     fn write_config(&self, url: &str) {
-        let Plan { credential, top, server, issuer, audit, .. } = &self.plan;
+        let Plan { credential, top, server, issuer, clients, audit, .. } = &self.plan;
         let listen = self.base.trim_start_matches("http://");
         let text = format!(
             r#"
@@ -175,6 +178,7 @@ issuers:
 {issuer}
 clients:
   gateway: {{ client_id: gateway, auth: client_secret_basic, client_secret: "file:@DIR@/secret" }}
+{clients}
 servers:
   orders:
     url: {url}

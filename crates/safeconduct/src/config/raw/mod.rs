@@ -9,7 +9,7 @@ mod outside;
 mod server;
 mod step;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, ManagedIdentity};
 pub(crate) use issuer::{Introspection, Issuer};
 use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
 pub(crate) use server::Server;
