@@ -72,6 +72,7 @@ fn checked(name: &str, file: &str, policy: &str) -> Ran {
     let key = rcgen::generate_simple_self_signed(vec!["mcp.example.com".to_owned()]).unwrap();
     std::fs::write(here.join("tls.crt"), key.cert.pem()).unwrap();
     std::fs::write(here.join("tls.key"), key.signing_key.serialize_pem()).unwrap();
+    std::fs::write(here.join("token"), "a.platforms.token\n").unwrap();
     // The documents name the places where such files are in production.
     let file = file.replace("/etc/safeconduct/", "").replace("/var/lib/safeconduct/", "");
     std::fs::write(here.join("safeconduct.yaml"), file).unwrap();
