@@ -11,6 +11,7 @@ use crate::caller::{Fingerprint, Principal, SubjectToken};
 use crate::material::Material;
 use crate::secret::Secret;
 use crate::server::{Delivery, Server};
+use crate::sigv4::SigningKeys;
 use crate::time::Timestamp;
 
 /// What an issuer gave for one caller, or a secret that the configuration names, in the form that its server takes.
@@ -31,6 +32,8 @@ enum Carried {
     Header(http::HeaderName, HeaderValue),
     /// In `Authorization`, built once, with a proof for each request (RFC 9449 §7).
     Proven(HeaderValue, Arc<Material>),
+    /// Not itself: the request is signed with it.
+    Signed(Arc<SigningKeys>),
     /// Not on the request: the process that runs the server for this caller is given it.
     Instance(Arc<Material>),
 }
@@ -71,6 +74,7 @@ impl Credential {
                 let value = token.to_header(prefix).ok_or(Undeliverable::Characters)?;
                 Carried::Header(name.clone(), value)
             }
+            Delivery::SigV4(_) => Carried::Signed(Arc::new(SigningKeys::new(material)?)),
             Delivery::Instance => Carried::Instance(material.clone()),
         };
         Ok(Self { form, record })
@@ -110,7 +114,7 @@ impl Credential {
     pub fn for_instance(&self) -> Option<&Arc<Material>> {
         match &self.form {
             Carried::Instance(material) => Some(material),
-            Carried::Nothing | Carried::Header(..) | Carried::Proven(..) => None,
+            Carried::Nothing | Carried::Header(..) | Carried::Proven(..) | Carried::Signed(_) => None,
         }
     }
 
@@ -133,6 +137,7 @@ impl Credential {
                 name == other_name
                     && verify_slices_are_equal(value.as_bytes(), other_value.as_bytes()).is_ok()
             }
+            (Carried::Signed(one), Carried::Signed(other)) => one.material().is_same_as(other.material()),
             (Carried::Instance(one), Carried::Instance(other))
             | (Carried::Proven(_, one), Carried::Proven(_, other)) => one.is_same_as(other),
             (Carried::Nothing, Carried::Nothing) => true,
@@ -141,7 +146,12 @@ impl Credential {
     }
 
     /// Puts it on the request, as the last thing that is done to it.
-    pub(crate) fn apply(&self, request: &mut http::Request<bytes::Bytes>, now: Timestamp) {
+    pub(crate) fn apply(
+        &self,
+        request: &mut http::Request<bytes::Bytes>,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) {
         match &self.form {
             Carried::Header(name, value) => {
                 request.headers_mut().insert(name.clone(), value.clone());
@@ -149,6 +159,12 @@ impl Credential {
             Carried::Proven(value, material) => {
                 if let Some(bound) = material.bound() {
                     bound.apply(value, request, now);
+                }
+            }
+            Carried::Signed(keys) => {
+                // What was made for a signature goes unsigned to a server that no longer wants one: it refuses.
+                if let Delivery::SigV4(signer) = delivery {
+                    signer.sign(keys, request, now);
                 }
             }
             Carried::Nothing | Carried::Instance(_) => {}

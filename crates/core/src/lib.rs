@@ -15,4 +15,5 @@ pub mod policy;
 pub mod refusal;
 pub mod secret;
 pub mod server;
+pub mod sigv4;
 pub mod time;

@@ -397,6 +397,11 @@ impl Outbound {
             Verb::Delete => http::Method::DELETE,
         };
         let headers = request.headers_mut();
+        // RFC 9112 §3.2: as it stands in the URL. Set here, because it is part of what may be signed.
+        let authority = server.url.authority().map_or("", http::uri::Authority::as_str);
+        if let Ok(host) = HeaderValue::from_str(authority) {
+            headers.insert(header::HOST, host);
+        }
         if head.verb == Verb::Post {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -404,7 +409,7 @@ impl Outbound {
         if let Some(parent) = trail.traceparent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
             headers.insert(HeaderName::from_static("traceparent"), parent);
         }
-        self.credential.apply(&mut request, self.now());
+        self.credential.apply(&mut request, &server.delivery, self.now());
         request
     }
 

@@ -146,6 +146,13 @@ pub enum Reason {
         /// `error` of the answer.
         error: String,
     },
+    /// The step itself is wrong, says the token endpoint: a role, a policy, a region that cannot be as configured.
+    StepMisconfigured {
+        /// The configured step.
+        step: String,
+        /// The provider's word for it.
+        error: String,
+    },
     /// The token endpoint answers something that cannot be used (wrong type, broader scope, not JSON).
     BadTokenAnswer {
         /// The configured step.
@@ -174,6 +181,8 @@ pub enum Reason {
     /// The MCP server's answer cannot be used (a list that cannot be filtered, an event over the limit).
     BadBackendAnswer(Cow<'static, str>),
     // --- the gateway itself
+    /// The MCP server refuses the signature of the request (AWS): its word for it.
+    SignatureRefused(Cow<'static, str>),
     /// The audit sink cannot take another record.
     AuditUnavailable,
     /// The gateway is draining.
@@ -223,6 +232,7 @@ impl Reason {
             Self::BadTokenAnswer { .. } => "SC-C06",
             Self::TokenEndpointUnavailable { .. } => "SC-C07",
             Self::MissingClaim(_) => "SC-C08",
+            Self::StepMisconfigured { .. } => "SC-C09",
             Self::BackendUnreachable(_) => "SC-B01",
             Self::BackendTimeout => "SC-B02",
             Self::BackendRefusedCredential(_) => "SC-B03",
@@ -232,6 +242,7 @@ impl Reason {
             Self::ShuttingDown => "SC-G02",
             Self::Overloaded => "SC-G03",
             Self::Internal(_) => "SC-G04",
+            Self::SignatureRefused(_) => "SC-G05",
         }
     }
 
@@ -255,7 +266,7 @@ impl Reason {
                 Fault::Caller
             }
             Self::ExchangeDenied { .. } | Self::MissingClaim(_) => Fault::Policy,
-            Self::ClientRefused { .. } => Fault::Gateway,
+            Self::ClientRefused { .. } | Self::StepMisconfigured { .. } => Fault::Gateway,
             _ => Fault::TokenEndpoint,
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crate::sigv4::Signer;
+
 /// Where the acquired credential goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -14,6 +16,8 @@ pub enum Delivery {
         /// What stands before the token, with its space: `Bearer ` by default, may be empty.
         prefix: Box<str>,
     },
+    /// Nowhere: the request is signed with it (AWS).
+    SigV4(Arc<Signer>),
     /// To the process that runs the server for this caller; the request carries none.
     Instance,
 }

@@ -53,6 +53,22 @@ impl Timestamp {
             .and_then(|moment| moment.format(format).ok())
             .unwrap_or_default()
     }
+
+    /// From RFC 3339, with any fraction of a second and any offset. None for what is none, or before the epoch.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let format = &time::format_description::well_known::Rfc3339;
+        let moment = time::OffsetDateTime::parse(text.trim(), format).ok()?;
+        u64::try_from(moment.unix_timestamp_nanos() / 1000).ok().map(Self)
+    }
+
+    /// `20261122` and `20261122T100000Z`, as AWS writes the day and the moment (ISO 8601, basic). Empty as above.
+    pub(crate) fn aws(self) -> (String, String) {
+        let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+        let seconds = i64::try_from(self.secs()).unwrap_or(i64::MAX);
+        let moment = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let text = moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default();
+        (text.split('T').next().unwrap_or_default().to_owned(), text)
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +78,30 @@ mod tests {
     #[test]
     fn a_timestamp_is_written_with_milliseconds_in_utc() {
         assert_eq!(Timestamp::from_micros(1_763_805_600_123_456).rfc3339(), "2025-11-22T10:00:00.123Z");
+    }
+
+    /// Edge: 97, 102
+    #[test]
+    fn a_moment_is_read_with_any_fraction_and_offset() {
+        let read = |text: &str| Timestamp::parse_rfc3339(text).map(Timestamp::micros);
+        for same in [
+            "2025-11-22T10:00:00Z",
+            "2025-11-22T10:00:00.000000+00:00",
+            "2025-11-22T11:00:00+01:00",
+            " 2025-11-22T10:00:00.000Z\n",
+        ] {
+            assert_eq!(read(same), Some(1_763_805_600_000_000), "{same}");
+        }
+        assert_eq!(read("2025-11-22T10:00:00.123456Z"), Some(1_763_805_600_123_456));
+        assert_eq!(read("2025-11-22T10:00:00.123456789Z"), Some(1_763_805_600_123_456));
+        for none in ["", "2025-11-22", "2025-11-22T10:00:00", "1763805600", "1969-12-31T23:59:59Z"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn aws_writes_the_day_and_the_moment_without_signs() {
+        let both = Timestamp::from_secs(1_763_805_600).aws();
+        assert_eq!(both, ("20251122".to_owned(), "20251122T100000Z".to_owned()));
     }
 }

@@ -176,7 +176,7 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
         },
         Reason::StepUpRequired { acr_values, max_age, claims } => better_login(acr_values, *max_age, claims),
         Reason::InteractionRequired { url, .. } => interaction(url, facts),
-        Reason::ClientRefused { .. } | Reason::BadTokenAnswer { .. } => {
+        Reason::ClientRefused { .. } | Reason::StepMisconfigured { .. } | Reason::BadTokenAnswer { .. } => {
             internal(facts, "the gateway could not acquire a credential for the backend")
         }
         Reason::TokenEndpointUnavailable { retry_after, .. } => unavailable(
@@ -193,6 +193,7 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             status: facts.or(S::GATEWAY_TIMEOUT),
             ..internal(facts, "the MCP server did not answer in time")
         },
+        Reason::SignatureRefused(_) => internal(facts, "the MCP server refuses the gateway's signature"),
         Reason::BackendRefusedCredential(_) => internal(facts, "the MCP server refuses the credential"),
         Reason::BackendStatus(status) => internal(facts, &format!("the MCP server answered HTTP {status}")),
         Reason::BadBackendAnswer(_) => internal(facts, "the MCP server's answer cannot be used"),
@@ -389,6 +390,7 @@ fn detail(reason: &Reason) -> String {
         | Reason::HeaderMismatch(why)
         | Reason::InvalidToken(why)
         | Reason::BadBackendAnswer(why)
+        | Reason::SignatureRefused(why)
         | Reason::Internal(why) => why.to_string(),
         Reason::BodyTooLarge(limit) => format!("over {limit} bytes"),
         Reason::MetaMissing(field) => format!("_meta lacks {field}"),
@@ -401,6 +403,7 @@ fn detail(reason: &Reason) -> String {
         Reason::AmbiguousArgument(name) => format!("argument {name:?}"),
         Reason::SubjectRefused { step, error }
         | Reason::ExchangeDenied { step, error }
+        | Reason::StepMisconfigured { step, error }
         | Reason::ClientRefused { step, error } => format!("{step}: {error}"),
         Reason::BadTokenAnswer { step, problem } => format!("{step}: {problem}"),
         Reason::TokenEndpointUnavailable { step, .. } => format!("{step}: unavailable"),

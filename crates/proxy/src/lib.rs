@@ -22,6 +22,7 @@ pub mod pool;
 pub mod recorded;
 pub mod request_id;
 pub mod service;
+mod signed;
 pub mod sink;
 pub mod stream;
 pub mod trace;

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use safeconduct_core::mcp::{Call, Era, Verb};
 use safeconduct_core::path::{Moved, Outbound, Reply};
@@ -18,6 +18,7 @@ use safeconduct_identity::acquire::Credentials;
 
 use crate::listening::{self, Listening};
 use crate::pool::{Lease, Pool};
+use crate::signed::{self, Then, Tried};
 
 /// The MCP servers, as one worker thread reaches them.
 #[derive(Clone)]
@@ -32,36 +33,42 @@ impl Upstream {
     }
 
     /// Sends; a refused credential is renewed and the call resent once, and so is one whose proof lacks the server's
-    /// nonce, with that. `patience` bounds the wait for the
-    /// answer's head.
+    /// nonce, with that, and one that was signed by the wrong clock. `patience` bounds the wait for the answer's head.
     ///
     /// # Errors
-    /// Those of the backend (`SC-B..`), and of the renewal (`SC-C..`).
+    /// Those of the backend (`SC-B..`), of a refused signature (`SC-G05`), and of the renewal (`SC-C..`).
     pub async fn send(
         &self,
         mut outbound: Outbound,
         credentials: &Credentials,
         patience: Duration,
     ) -> Moved<Reply<ServerBody>> {
-        let (mut renewed, mut proven_again) = (false, false);
+        let (mut renewed, mut resent) = (false, false);
         loop {
             let started = outbound.now();
             let response = match self.ask(&outbound, patience).await {
                 Ok(response) => response,
                 Err(reason) => return Err(outbound.refuse(reason)),
             };
-            let status = response.status();
-            outbound.note_backend(status.as_u16(), started);
-            if outbound.is_challenged(status, response.headers()) && !proven_again {
-                proven_again = true;
+            outbound.note_backend(response.status().as_u16(), started);
+            if outbound.is_challenged(response.status(), response.headers()) && !resent {
+                resent = true;
                 continue;
             }
-            if status == StatusCode::UNAUTHORIZED && !renewed {
-                renewed = true;
-                let now = outbound.now();
-                outbound = Box::pin(credentials.renew(outbound, now)).await?;
-                continue;
-            }
+            let response = match signed::then(&outbound, response, started, Tried { renewed, resent }).await {
+                Then::Keep(response) => response,
+                Then::Renew => {
+                    renewed = true;
+                    let now = outbound.now();
+                    outbound = Box::pin(credentials.renew(outbound, now)).await?;
+                    continue;
+                }
+                Then::Resend => {
+                    resent = true;
+                    continue;
+                }
+                Then::Refuse(reason) => return Err(outbound.refuse(reason)),
+            };
             return match unusable(&response, outbound.authorized().call(), outbound.authorized().verb()) {
                 Some(reason) => Err(outbound.refuse(reason)),
                 None => Ok(outbound.answered(response)),
@@ -83,7 +90,7 @@ impl Upstream {
         }
         let mut lease = self.pool.lease(&url).await?;
         loop {
-            let request = addressed(outbound.request(), &url)?.map(Full::new);
+            let request = in_origin_form(outbound.request()).map(Full::new);
             let error = match lease.sender.try_send_request(request).await {
                 Ok(response) => return Ok(response.map(|body| self.body(body, lease))),
                 Err(error) => error,
@@ -99,7 +106,7 @@ impl Upstream {
 
     /// The connection is new, so there is none that may turn out to be closed.
     async fn listen(&self, outbound: &Outbound, url: &http::Uri) -> Result<Response<ServerBody>, Reason> {
-        let request = addressed(outbound.request(), url)?;
+        let request = in_origin_form(outbound.request());
         let answer = listening::ask(self.pool.own(url).await?, request).await?;
         Ok(answer.map(ServerBody::Listening))
     }
@@ -143,15 +150,11 @@ fn is_of<B>(response: &Response<B>, media: &[u8]) -> bool {
     kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(media))
 }
 
-/// Origin form and Host, as a connection wants it (RFC 9112 §3.2).
-fn addressed(mut request: Request<Bytes>, url: &http::Uri) -> Result<Request<Bytes>, Reason> {
-    let path = url.path_and_query().cloned();
+/// As a connection wants it (RFC 9112 §3.2.1). Nothing else is changed: the request may be signed.
+fn in_origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
+    let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
-    let authority = url.authority().map_or("", http::uri::Authority::as_str);
-    let host = HeaderValue::from_str(authority)
-        .map_err(|_| Reason::Internal("the server's url has no usable authority".into()))?;
-    request.headers_mut().insert(header::HOST, host);
-    Ok(request)
+    request
 }
 
 /// The server's answer as it streams in.
@@ -166,6 +169,32 @@ pub enum ServerBody {
     },
     /// On a connection of its own.
     Listening(Listening),
+    /// Its beginning was looked at.
+    Peeked {
+        /// The beginning, until it is given out.
+        begin: Option<Bytes>,
+        /// What follows it.
+        rest: Box<Self>,
+    },
+}
+
+impl ServerBody {
+    /// The beginning, up to about `most` bytes and as far as it comes within `patience`; and the whole again.
+    pub(crate) async fn peeked(mut self, most: usize, patience: Duration) -> (Bytes, Self) {
+        let mut read = Vec::new();
+        let reading = async {
+            while read.len() < most {
+                match self.frame().await {
+                    Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(patience, reading).await;
+        let begin = Bytes::from(read);
+        let whole = Self::Peeked { begin: Some(begin.clone()), rest: Box::new(self) };
+        (begin, whole)
+    }
 }
 
 impl Body for ServerBody {
@@ -180,6 +209,12 @@ impl Body for ServerBody {
             Self::Kept { incoming, lease } => (incoming, lease),
             Self::Listening(body) => {
                 return Pin::new(body).poll_frame(cx).map_err(Into::into);
+            }
+            Self::Peeked { begin, rest } => {
+                return match begin.take() {
+                    Some(begin) => Poll::Ready(Some(Ok(Frame::data(begin)))),
+                    None => Pin::new(&mut **rest).poll_frame(cx),
+                };
             }
         };
         let frame = std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx));
@@ -199,6 +234,7 @@ impl Body for ServerBody {
         match self {
             Self::Kept { incoming, .. } => incoming.is_end_stream(),
             Self::Listening(body) => body.is_end_stream(),
+            Self::Peeked { begin, rest } => begin.is_none() && rest.is_end_stream(),
         }
     }
 
@@ -206,6 +242,15 @@ impl Body for ServerBody {
         match self {
             Self::Kept { incoming, .. } => incoming.size_hint(),
             Self::Listening(body) => body.size_hint(),
+            Self::Peeked { begin, rest } => {
+                let begin = begin.as_ref().map_or(0, |begin| begin.len() as u64);
+                let (rest, mut whole) = (rest.size_hint(), SizeHint::new());
+                whole.set_lower(rest.lower().saturating_add(begin));
+                if let Some(upper) = rest.upper() {
+                    whole.set_upper(upper.saturating_add(begin));
+                }
+                whole
+            }
         }
     }
 }

@@ -109,6 +109,7 @@ fn label(names: &[&str], index: usize, name: &str) -> Box<str> {
 fn identify(delivery: &Delivery, fields: &mut Fields) {
     match delivery {
         Delivery::Header { name, prefix } => fields.text("header").text(name.as_str()).text(prefix),
+        Delivery::SigV4(signer) => fields.text("sigv4").text(signer.region()).text(signer.service()),
         Delivery::Instance => fields.text("instance"),
     };
 }

@@ -48,6 +48,12 @@ pub enum ExchangeError {
         /// `error` of the answer.
         error: String,
     },
+    /// The step cannot be as it is configured, says the endpoint.
+    #[error("the token endpoint says that this step is wrong: {error}")]
+    Misconfigured {
+        /// The provider's word for it.
+        error: String,
+    },
     /// An answer that cannot be used.
     #[error("the token endpoint's answer cannot be used: {problem}")]
     BadAnswer {
@@ -76,6 +82,7 @@ impl ExchangeError {
             Self::StepUp { .. } => "step_up",
             Self::Interaction { .. } => "interaction",
             Self::ClientRefused { .. } => "client_refused",
+            Self::Misconfigured { .. } => "misconfigured",
             Self::BadAnswer { .. } => "bad_answer",
             Self::Unavailable { .. } => "unavailable",
             Self::MissingClaim(_) => "missing_claim",
@@ -86,7 +93,9 @@ impl ExchangeError {
     /// of the question (the endpoint is down: the breaker's business; this client is refused: the endpoint's).
     pub fn remembered(&self) -> Option<Duration> {
         match self {
-            Self::SubjectRefused { .. } | Self::Denied { .. } => Some(Duration::from_secs(15)),
+            Self::SubjectRefused { .. } | Self::Denied { .. } | Self::Misconfigured { .. } => {
+                Some(Duration::from_secs(15))
+            }
             Self::StepUp { .. } | Self::Interaction { .. } | Self::BadAnswer { .. } => {
                 Some(Duration::from_secs(5))
             }
@@ -105,6 +114,7 @@ impl ExchangeError {
             }
             Self::Interaction { url } => Reason::InteractionRequired { step, url },
             Self::ClientRefused { error } => Reason::ClientRefused { step, error },
+            Self::Misconfigured { error } => Reason::StepMisconfigured { step, error },
             Self::BadAnswer { problem } => Reason::BadTokenAnswer { step, problem },
             Self::Unavailable { retry_after, .. } => Reason::TokenEndpointUnavailable { step, retry_after },
             Self::MissingClaim(MissingClaim(name)) => Reason::MissingClaim(name),
