@@ -52,6 +52,7 @@ fn reasons() -> Vec<Reason> {
         Reason::BadTokenAnswer { step: step(), problem: text() },
         Reason::TokenEndpointUnavailable { step: step(), retry_after: None },
         Reason::MissingClaim(text()),
+        Reason::StepMisconfigured { step: step(), error: text() },
         Reason::BackendUnreachable(text()),
         Reason::BackendTimeout,
         Reason::BackendRefusedCredential(401),
@@ -61,6 +62,7 @@ fn reasons() -> Vec<Reason> {
         Reason::ShuttingDown,
         Reason::Overloaded,
         Reason::Internal("".into()),
+        Reason::SignatureRefused("".into()),
     ];
     let source = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/refusal.rs"));
     let codes = source.lines().filter(|line| line.contains("=> \"SC-")).count();

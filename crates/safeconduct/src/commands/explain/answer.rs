@@ -281,6 +281,10 @@ impl Request {
             Delivery::Header { name, prefix } => {
                 Some(format!("{}: {prefix}{credential}", titled(name.as_str())))
             }
+            Delivery::SigV4(signer) => Some(format!(
+                "Authorization: AWS4-HMAC-SHA256 <signed for {signer:?} with the keys of step {}>",
+                plan.credential.len()
+            )),
             Delivery::Instance => None,
         });
         Self { url: server.url.to_string(), header }
