@@ -180,6 +180,10 @@ pub enum Reason {
     BackendStatus(u16),
     /// The MCP server's answer cannot be used (a list that cannot be filtered, an event over the limit).
     BadBackendAnswer(Cow<'static, str>),
+    /// A server that is run here could not be started, or ended and cannot be started again yet.
+    ServerNotStarted(String),
+    /// No more servers may be started for this caller, or at all.
+    NoRoomForServer(String),
     // --- the gateway itself
     /// The MCP server refuses the signature of the request (AWS): its word for it.
     SignatureRefused(Cow<'static, str>),
@@ -238,6 +242,8 @@ impl Reason {
             Self::BackendRefusedCredential(_) => "SC-B03",
             Self::BadBackendAnswer(_) => "SC-B04",
             Self::BackendStatus(_) => "SC-B05",
+            Self::ServerNotStarted(_) => "SC-B06",
+            Self::NoRoomForServer(_) => "SC-B07",
             Self::AuditUnavailable => "SC-G01",
             Self::ShuttingDown => "SC-G02",
             Self::Overloaded => "SC-G03",

@@ -41,8 +41,10 @@ pub struct Server {
     pub issuers: Vec<Box<str>>,
     /// Scopes that a method needs, by method name.
     pub scopes: BTreeMap<Box<str>, Vec<Box<str>>>,
-    /// The MCP server's endpoint.
+    /// The MCP server's endpoint; of a server that is started here, as it is addressed by whoever reaches it.
     pub url: http::Uri,
+    /// True for a server that is started here.
+    pub started: bool,
     /// Where the credential goes.
     pub delivery: Delivery,
     /// True when every caller reaches the server with the same credential (static or none): then the server

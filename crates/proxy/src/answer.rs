@@ -189,6 +189,16 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             "the MCP server cannot be reached",
             Some(Duration::from_secs(5)),
         ),
+        Reason::ServerNotStarted(_) => unavailable(
+            facts.or(S::SERVICE_UNAVAILABLE),
+            "the MCP server could not be started",
+            Some(Duration::from_secs(5)),
+        ),
+        Reason::NoRoomForServer(_) => unavailable(
+            facts.or(S::SERVICE_UNAVAILABLE),
+            "no more MCP servers can be started now",
+            Some(Duration::from_secs(30)),
+        ),
         Reason::BackendTimeout => Answer {
             status: facts.or(S::GATEWAY_TIMEOUT),
             ..internal(facts, "the MCP server did not answer in time")
@@ -397,7 +407,10 @@ fn detail(reason: &Reason) -> String {
         Reason::UnsupportedVersion(asked) => format!("protocol version {asked:?}"),
         Reason::UnknownMethod(name) => format!("method {name:?}"),
         Reason::ForeignState(what) => format!("{what} of another caller, or unknown"),
-        Reason::IssuerUnavailable(why) | Reason::BackendUnreachable(why) => why.clone(),
+        Reason::IssuerUnavailable(why)
+        | Reason::BackendUnreachable(why)
+        | Reason::ServerNotStarted(why)
+        | Reason::NoRoomForServer(why) => why.clone(),
         Reason::InsufficientScope(scopes) => format!("needs {}", scopes.join(" ")),
         Reason::PolicyError { error, .. } => error.clone(),
         Reason::AmbiguousArgument(name) => format!("argument {name:?}"),

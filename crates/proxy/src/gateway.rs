@@ -16,6 +16,7 @@ use safeconduct_identity::acquire::Credentials;
 use safeconduct_identity::verifier::Verifier;
 use std::net::IpAddr;
 
+use crate::berth::Berths;
 use crate::body;
 use crate::catalogue::Asked;
 use crate::detach::Detach;
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub policy: Arc<Policy>,
     /// As whom.
     pub credentials: Arc<Credentials>,
+    /// Where the servers are that are started here.
+    pub berths: Arc<dyn Berths>,
     /// What they may see.
     pub release: Release,
     /// Which servers were asked for their tools.
@@ -110,15 +113,16 @@ impl Gateway {
         let call = outbound.authorized().call();
         let patience = self.lifetimes.answer;
         if call.era() == Era::Modern || call.id().is_none() {
-            return upstream.send(outbound, &self.credentials, patience).await;
+            return upstream.send(outbound, &self.credentials, &*self.berths, patience).await;
         }
         let Some(place) = self.limits.outlive(outbound.authorized().principal(), outbound.now()) else {
-            return upstream.send(outbound, &self.credentials, patience).await;
+            return upstream.send(outbound, &self.credentials, &*self.berths, patience).await;
         };
-        let (upstream, credentials) = (upstream.clone(), self.credentials.clone());
+        let (upstream, credentials, berths) =
+            (upstream.clone(), self.credentials.clone(), self.berths.clone());
         Detach::new(async move {
             let _place = place;
-            upstream.send(outbound, &credentials, patience).await
+            upstream.send(outbound, &credentials, &*berths, patience).await
         })
         .await
     }

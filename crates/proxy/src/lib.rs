@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod berth;
 pub mod body;
 pub mod catalogue;
 pub mod chunks;

@@ -14,7 +14,7 @@ use safeconduct_core::refusal::Reason;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::chunks::Chunks;
-use crate::pool::Io;
+use crate::berth::Io;
 
 /// Most bytes that are read at once.
 const READ: usize = 8 * 1024;

@@ -12,10 +12,20 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use safeconduct_core::refusal::Reason;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::berth::{Berth, Io};
+
+/// Where a server is.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// At the origin of this URL.
+    Url(&'a http::Uri),
+    /// In an instance that was started here.
+    Berth(&'a dyn Berth),
+}
 
 /// A ready or soon ready connection.
 pub type Sender = SendRequest<Full<Bytes>>;
@@ -46,12 +56,8 @@ pub struct Lease {
 enum Reached {
     Plain(TcpStream),
     Secure(Box<TlsStream<TcpStream>>),
+    Berth(Box<dyn Io>),
 }
-
-/// A connection, plain or not.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<I: AsyncRead + AsyncWrite + Unpin + Send> Io for I {}
 
 impl Pool {
     /// `tls` is used for https origins, as it is when connecting; `patience` bounds connecting.
@@ -59,44 +65,46 @@ impl Pool {
         Self { tls, patience, idle: Mutex::default() }
     }
 
-    /// A connection to the origin of `url`: an idle one, or a new one.
+    /// A connection to this place: an idle one, or a new one.
     ///
     /// # Errors
     /// `BackendUnreachable`.
-    pub async fn lease(&self, url: &http::Uri) -> Result<Lease, Reason> {
-        let origin = origin(url);
+    pub async fn lease(&self, place: Place<'_>) -> Result<Lease, Reason> {
+        let origin = place.origin();
         while let Some(mut sender) = self.take(&origin) {
             if sender.ready().await.is_ok() {
                 return Ok(Lease { sender, used: true, origin });
             }
         }
-        self.fresh(url).await
+        self.fresh(place).await
     }
 
     /// A new connection.
     ///
     /// # Errors
     /// `BackendUnreachable`.
-    pub async fn fresh(&self, url: &http::Uri) -> Result<Lease, Reason> {
+    pub async fn fresh(&self, place: Place<'_>) -> Result<Lease, Reason> {
         let connect = async {
-            match self.reach(url).await? {
+            match self.reach(place).await? {
                 Reached::Plain(io) => handshake(io).await,
                 Reached::Secure(io) => handshake(io).await,
+                Reached::Berth(io) => handshake(io).await,
             }
         };
         // Boxed: most calls find a connection and need no room for making one.
         let sender = Box::pin(connect).await?;
-        Ok(Lease { sender, used: false, origin: origin(url) })
+        Ok(Lease { sender, used: false, origin: place.origin() })
     }
 
     /// A new connection that never comes back, for whoever speaks HTTP on it.
     ///
     /// # Errors
     /// `BackendUnreachable`.
-    pub async fn own(&self, url: &http::Uri) -> Result<Box<dyn Io>, Reason> {
-        Ok(match self.reach(url).await? {
+    pub async fn own(&self, place: Place<'_>) -> Result<Box<dyn Io>, Reason> {
+        Ok(match self.reach(place).await? {
             Reached::Plain(io) => Box::new(io),
             Reached::Secure(io) => io,
+            Reached::Berth(io) => io,
         })
     }
 
@@ -143,14 +151,20 @@ impl Pool {
         None
     }
 
-    async fn reach(&self, url: &http::Uri) -> Result<Reached, Reason> {
-        tokio::time::timeout(self.patience, self.connect(url)).await.unwrap_or_else(|_| {
+    async fn reach(&self, place: Place<'_>) -> Result<Reached, Reason> {
+        tokio::time::timeout(self.patience, self.connect(place)).await.unwrap_or_else(|_| {
             Err(Reason::BackendUnreachable(format!("no connection within {:?}", self.patience)))
         })
     }
 
-    async fn connect(&self, url: &http::Uri) -> Result<Reached, Reason> {
+    async fn connect(&self, place: Place<'_>) -> Result<Reached, Reason> {
         let failed = |error: &dyn std::fmt::Display| Reason::BackendUnreachable(error.to_string());
+        let url = match place {
+            Place::Url(url) => url,
+            Place::Berth(berth) => {
+                return berth.connect().await.map(Reached::Berth).map_err(|error| failed(&error));
+            }
+        };
         let host = url.host().ok_or_else(|| failed(&"the url has no host"))?;
         let secure = url.scheme() == Some(&http::uri::Scheme::HTTPS);
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -181,6 +195,16 @@ where
         let _ = connection.await;
     });
     Ok(sender)
+}
+
+impl Place<'_> {
+    /// What connections are kept by.
+    fn origin(self) -> Box<str> {
+        match self {
+            Self::Url(url) => origin(url),
+            Self::Berth(berth) => format!("b{}", berth.number()).into(),
+        }
+    }
 }
 
 fn origin(url: &http::Uri) -> Box<str> {

@@ -16,8 +16,9 @@ use safeconduct_core::path::{Moved, Outbound, Reply};
 use safeconduct_core::refusal::Reason;
 use safeconduct_identity::acquire::Credentials;
 
+use crate::berth::Berths;
 use crate::listening::{self, Listening};
-use crate::pool::{Lease, Pool};
+use crate::pool::{Lease, Place, Pool};
 use crate::signed::{self, Then, Tried};
 
 /// The MCP servers, as one worker thread reaches them.
@@ -41,12 +42,13 @@ impl Upstream {
         &self,
         mut outbound: Outbound,
         credentials: &Credentials,
+        berths: &dyn Berths,
         patience: Duration,
     ) -> Moved<Reply<ServerBody>> {
         let (mut renewed, mut resent) = (false, false);
         loop {
             let started = outbound.now();
-            let response = match self.ask(&outbound, patience).await {
+            let response = match self.ask(&outbound, berths, patience).await {
                 Ok(response) => response,
                 Err(reason) => return Err(outbound.refuse(reason)),
             };
@@ -76,19 +78,32 @@ impl Upstream {
         }
     }
 
-    async fn ask(&self, outbound: &Outbound, patience: Duration) -> Result<Response<ServerBody>, Reason> {
-        let answer = tokio::time::timeout(patience, self.exchange(outbound)).await;
+    async fn ask(
+        &self,
+        outbound: &Outbound,
+        berths: &dyn Berths,
+        patience: Duration,
+    ) -> Result<Response<ServerBody>, Reason> {
+        let answer = tokio::time::timeout(patience, self.exchange(outbound, berths)).await;
         answer.unwrap_or(Err(Reason::BackendTimeout))
     }
 
     /// One request, one answer. A pooled connection that turns out to be closed is replaced: silently when
     /// nothing was written to it, and else only for calls that may be repeated (checklist D4).
-    async fn exchange(&self, outbound: &Outbound) -> Result<Response<ServerBody>, Reason> {
-        let url = outbound.authorized().server().url.clone();
+    async fn exchange(
+        &self,
+        outbound: &Outbound,
+        berths: &dyn Berths,
+    ) -> Result<Response<ServerBody>, Reason> {
+        let server = outbound.authorized().server();
+        let url = &server.url;
+        // Boxed: servers that run elsewhere need no room for it.
+        let berth = if server.started { Some(Box::pin(berths.reach(outbound)).await?) } else { None };
+        let place = berth.as_deref().map_or(Place::Url(url), Place::Berth);
         if listens(outbound.authorized().call()) {
-            return Box::pin(self.listen(outbound, &url)).await;
+            return Box::pin(self.listen(outbound, place)).await;
         }
-        let mut lease = self.pool.lease(&url).await?;
+        let mut lease = self.pool.lease(place).await?;
         loop {
             let request = in_origin_form(outbound.request()).map(Full::new);
             let error = match lease.sender.try_send_request(request).await {
@@ -100,14 +115,14 @@ impl Upstream {
             if !lease.used || !repeatable {
                 return Err(Reason::BackendUnreachable(error.error().to_string()));
             }
-            lease = self.pool.fresh(&url).await?;
+            lease = self.pool.fresh(place).await?;
         }
     }
 
     /// The connection is new, so there is none that may turn out to be closed.
-    async fn listen(&self, outbound: &Outbound, url: &http::Uri) -> Result<Response<ServerBody>, Reason> {
+    async fn listen(&self, outbound: &Outbound, place: Place<'_>) -> Result<Response<ServerBody>, Reason> {
         let request = in_origin_form(outbound.request());
-        let answer = listening::ask(self.pool.own(url).await?, request).await?;
+        let answer = listening::ask(self.pool.own(place).await?, request).await?;
         Ok(answer.map(ServerBody::Listening))
     }
 

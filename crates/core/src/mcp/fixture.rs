@@ -46,6 +46,7 @@ pub(crate) fn server(name: &str) -> Server {
         issuers: vec!["corp".into()],
         scopes: Default::default(),
         url: http::Uri::from_static("http://127.0.0.1:9000/mcp"),
+        started: false,
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),

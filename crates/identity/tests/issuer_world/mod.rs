@@ -103,6 +103,7 @@ pub fn arrive(issuers: &[&str], token: &str) -> Arrived {
         issuers: issuers.iter().map(|alias| (*alias).into()).collect(),
         scopes: Default::default(),
         url: http::Uri::from_static("http://127.0.0.1:9000/mcp"),
+        started: false,
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),

@@ -110,6 +110,7 @@ impl Edge {
             issuers: vec!["idp.example.com".into(), "other.example.com".into()],
             scopes: Default::default(),
             url: http::Uri::from_static("http://127.0.0.1:9000/mcp"),
+            started: false,
             delivery: Delivery::default(),
             shared_credential: false,
             catalogue: Catalogue::default(),

@@ -9,6 +9,7 @@ use safeconduct_core::policy::Policy;
 use safeconduct_core::server::{Catalogue, Delivery, Server};
 use safeconduct_identity::acquire::{CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::wire::{Wire, WireConfig};
+use safeconduct_proxy::berth::NoBerths;
 use safeconduct_proxy::catalogue::Asked;
 use safeconduct_proxy::entrance::Entrance;
 use safeconduct_proxy::gateway::Gateway;
@@ -80,6 +81,7 @@ pub(super) fn assemble(
         policy,
         asked: Asked::new(plan.servers.iter().map(|server| server.name.as_str())),
         limits,
+        berths: Arc::new(NoBerths),
         lifetimes: Lifetimes {
             answer: plan.timeouts.answer,
             idle: plan.timeouts.idle,
@@ -128,6 +130,7 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
             })
             .collect::<BTreeMap<_, _>>(),
         url: plan.url.clone(),
+        started: plan.run.is_some(),
         delivery: match &plan.deliver {
             DeliverPlan::Header { name, prefix } => {
                 Delivery::Header { name: name.clone(), prefix: prefix.as_str().into() }

@@ -12,11 +12,13 @@ use safeconduct_core::policy::Source;
 use safeconduct_core::secret::Secret;
 
 pub use super::raw::{
-    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Flush, IssuedAudience, IssuedType, OnFailure,
+    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, EngineWord, Flush, IssuedAudience, IssuedType, OnFailure,
     Preset, SigningAlgorithm, TokenType,
 };
+pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{ExchangePlan, StepPlan};
 
+mod run;
 mod step;
 
 /// A whole configuration.
@@ -60,6 +62,8 @@ pub struct Plan {
     pub session_key: Option<Arc<SecretValue>>,
     /// Traces.
     pub telemetry: Option<TelemetryPlan>,
+    /// What starts servers.
+    pub runtime: RuntimePlan,
 }
 
 /// Certificate and key files, PEM.
@@ -239,8 +243,10 @@ pub struct ServerPlan {
     pub resource: String,
     /// URL of its metadata document (RFC 9728 §3.1).
     pub metadata_url: String,
-    /// Endpoint.
+    /// Endpoint; of a server that is started here, as it is addressed inside.
     pub url: http::Uri,
+    /// What is started; None for a server that runs elsewhere.
+    pub run: Option<RunPlan>,
     /// Names of its issuers; never empty, each in [`Plan::issuers`].
     pub issuers: Vec<String>,
     /// Scopes by method.
@@ -261,6 +267,8 @@ pub enum DeliverPlan {
         /// What stands before the credential.
         prefix: String,
     },
+    /// To the started server of this caller.
+    Instance(safeconduct_runtime::delivery::Delivery),
 }
 
 /// Audit.

@@ -18,7 +18,7 @@ pub fn json() -> Value {
 }
 
 /// Order of the sections in the reference.
-const SECTIONS: [(&str, &str); 17] = [
+const SECTIONS: &[(&str, &str)] = &[
     ("File", "The file"),
     ("Tls", "`tls`"),
     ("Issuer", "`issuers.NAME`"),
@@ -31,11 +31,22 @@ const SECTIONS: [(&str, &str); 17] = [
     ("Exchange", "step `exchange`"),
     ("Static", "step `static`"),
     ("Deliver", "`servers.NAME.deliver`"),
+    ("EnvDelivery", "`servers.NAME.deliver.env`"),
+    ("FileDelivery", "`servers.NAME.deliver.file`"),
+    ("GcpDelivery", "`servers.NAME.deliver.gcp_metadata`"),
+    ("AwsDelivery", "`servers.NAME.deliver.aws_container`"),
+    ("AzureDelivery", "`servers.NAME.deliver.azure_identity`"),
+    ("Spoken", "`servers.NAME.transport`"),
+    ("Http", "`servers.NAME.transport.http`"),
+    ("Permissions", "`servers.NAME.permissions`"),
+    ("Allow", "`servers.NAME.permissions.network`"),
+    ("Files", "`servers.NAME.permissions.files`"),
     ("Audit", "`audit`"),
     ("Limits", "`limits`"),
     ("Timeouts", "`timeouts`"),
     ("Sessions", "`sessions`"),
     ("Telemetry", "`telemetry`"),
+    ("Runtime", "`runtime`"),
 ];
 
 const PREFACE: &str = "\

@@ -94,7 +94,7 @@ macro_rules! written {
         }
     )* };
 }
-written!(Address, Period, Size, Rate, Count, Fraction);
+written!(Address, Period, Size, Rate, Count, Fraction, Processors);
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +213,21 @@ impl Written for Fraction {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Self)
+    }
+}
+
+/// Processors, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Processors(pub(crate) u32);
+
+impl Written for Processors {
+    const EXPECTED: &'static str = "a number of processors such as `1` or `0.5`";
+    const PATTERN: Option<&'static str> = None;
+    const NAME: &'static str = "processors";
+
+    fn read(text: &str) -> Option<Self> {
+        let number: f64 = text.parse().ok()?;
+        (0.01..=1024.0).contains(&number).then_some(Self((number * 1000.0) as u32))
     }
 }
 

@@ -58,6 +58,8 @@ fn reasons() -> Vec<Reason> {
         Reason::BackendRefusedCredential(401),
         Reason::BackendStatus(500),
         Reason::BadBackendAnswer("".into()),
+        Reason::ServerNotStarted(text()),
+        Reason::NoRoomForServer(text()),
         Reason::AuditUnavailable,
         Reason::ShuttingDown,
         Reason::Overloaded,

@@ -72,6 +72,7 @@ pub(super) fn server(name: &str) -> Server {
         issuers: vec!["corp".into()],
         scopes: BTreeMap::new(),
         url: http::Uri::from_static("http://127.0.0.1:9000/mcp"),
+        started: false,
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),

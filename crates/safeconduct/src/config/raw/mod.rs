@@ -4,14 +4,19 @@
 //! Nothing here decides anything: names are not looked up, secrets are not read. That is [`super::resolve`].
 
 mod client;
+mod deliver;
 mod issuer;
 mod outside;
+mod run;
 mod server;
 mod step;
 
 pub(crate) use client::{Client, ManagedIdentity};
 pub(crate) use issuer::{Introspection, Issuer};
 use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
+pub(crate) use deliver::{AwsDelivery, AzureDelivery, Deliver, Detailed, EnvDelivery, FileDelivery, GcpDelivery};
+pub(crate) use run::{Net, Permissions, Runtime, Speech};
+pub use run::{EngineWord, PullWord};
 pub(crate) use server::Server;
 pub(crate) use step::{Chain, Exchange, Static, Step};
 
@@ -74,5 +79,7 @@ section! {
         sessions: Sessions;
         /// Traces.
         telemetry: Telemetry;
+        /// Servers that this program starts.
+        runtime: Runtime;
     }
 }

@@ -1,13 +1,15 @@
 //! `servers`: the MCP servers behind the gateway.
 
 use super::super::decode::{Named, section};
-use super::super::values::{Anything, Many};
+use super::super::values::{Many, Period, SecretText};
+use super::deliver::Deliver;
+use super::run::{EngineWord, Permissions, PullWord, Speech};
 use super::step::Chain;
 
 section! {
     /// One MCP server.
     Server {
-        /// The server's endpoint (streamable HTTP).
+        /// The server's endpoint (streamable HTTP). Without it, `image` or `command` says what to start.
         url: String;
         /// Names of the `issuers` whose callers are believed here. Default: all.
         issuers: Many<String>;
@@ -21,74 +23,27 @@ section! {
         deliver: Deliver;
         /// Accepts plain http for a server that is not on this machine. Default: `false`.
         allow_http: bool;
-        /// A container image to run. Not in this version: start the server yourself and give its `url`.
-        image: Anything;
-        /// A command to run. Not in this version: start the server yourself and give its `url`.
-        command: Anything;
-        /// How the started server is spoken to. Not in this version.
-        transport: Anything;
-        /// What the started server may do. Not in this version.
-        permissions: Anything;
-    }
-}
-
-section! {
-    /// Where the credential goes on the request to the server.
-    Deliver {
-        /// Name of a header. Default: `Authorization`.
-        header: String;
-        /// What stands before the credential in the header. Default: `"Bearer "`, and nothing in other headers than
-        /// `Authorization`.
-        prefix: Prefix;
-        /// Signs requests for AWS. Not in this version.
-        sigv4: Anything;
-        /// An environment variable of the server. Not in this version.
-        env: Anything;
-        /// A file of the server. Not in this version.
-        file: Anything;
-        /// A metadata server for Google SDKs. Not in this version.
-        gcp_metadata: Anything;
-        /// A credential endpoint for AWS SDKs. Not in this version.
-        aws_container: Anything;
-        /// A credential endpoint for Azure SDKs. Not in this version.
-        azure_identity: Anything;
-    }
-}
-
-/// Text that may be empty.
-#[derive(Clone)]
-pub(crate) struct Prefix(pub(crate) String);
-
-impl super::super::decode::Decode for Prefix {
-    fn decode(
-        node: &super::super::node::Node,
-        problems: &mut super::super::problem::Problems,
-    ) -> Option<Self> {
-        use super::super::node::Kind;
-        match &node.kind {
-            Kind::Text(text) => Some(Self(text.clone())),
-            _ => {
-                super::super::decode::expected(
-                    node,
-                    problems,
-                    "text in quotes, such as `\"Bearer \"` or `\"\"`",
-                );
-                None
-            }
-        }
-    }
-}
-
-impl schemars::JsonSchema for Prefix {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "text".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string" })
+        /// A container image to run, instead of `url`: by digest (`ghcr.io/acme/server@sha256:...`). It runs confined: no
+        /// network, no files, no capabilities, but for what `permissions` name.
+        image: String;
+        /// Accepts an image by tag, although whoever owns the name can make it another image at any time. Default: `false`.
+        allow_tags: bool;
+        /// Whether the image is fetched: `missing`, `always` or `never`. Default: `missing`.
+        pull: PullWord;
+        /// With `image`, what replaces the image's own command. Alone, a program of this machine: for development, with
+        /// `engine: process`.
+        command: Many<String>;
+        /// What runs it: `docker`, `podman`, or `process` (no container, for development). Default: `runtime.engine`.
+        engine: EngineWord;
+        /// How the started server is spoken to: `stdio`, or `{ http: PORT }`. Default: `stdio`.
+        transport: Speech;
+        /// What the started server may do. Default: nothing.
+        permissions: Permissions;
+        /// Variables of the started server's environment. Nothing else is in it but what the image itself sets.
+        environment: Named<String>;
+        /// Secrets of the started server, by the name of the variable they stand in. They are in no file, log or image.
+        secrets: Named<SecretText>;
+        /// How long a started server may be idle before it is ended. Default: `10m`.
+        idle: Period;
     }
 }

@@ -1,10 +1,12 @@
 //! From what is written to what is meant. Every check is made, whatever the others found.
 
 mod clients;
+mod deliver;
 mod issuers;
 mod listener;
 mod outside;
 mod policies;
+mod run;
 mod secrets;
 mod servers;
 mod steps;
@@ -42,6 +44,7 @@ impl Resolver<'_> {
         let timeouts = self.timeouts();
         let session_key = self.session_key();
         let telemetry = self.telemetry();
+        let runtime = self.runtime();
         let ca_file = file.ca_file.given().map(|path| self.readable(path));
         let listener = listener?;
         Some(Plan {
@@ -64,6 +67,7 @@ impl Resolver<'_> {
             timeouts,
             session_key,
             telemetry,
+            runtime,
         })
     }
 

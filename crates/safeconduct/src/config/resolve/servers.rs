@@ -1,32 +1,12 @@
 //! The MCP servers.
 
-use std::ops::Range;
-
 use super::Resolver;
-use crate::config::decode::{At, Field};
-use crate::config::plan::{DeliverPlan, ServerPlan};
+use crate::config::decode::At;
+use crate::config::plan::{RunPlan, ServerPlan};
 use crate::config::raw::Server;
 
 /// Names that would stand for something else in the gateway's own paths.
 const TAKEN: [&str; 4] = ["healthz", "readyz", "metrics", "status"];
-
-/// Headers that belong to the connection or to MCP itself.
-const RESERVED: [&str; 14] = [
-    "host",
-    "connection",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-    "accept",
-    "cookie",
-    "expect",
-    "proxy-authorization",
-    "last-event-id",
-    "origin",
-];
 
 impl Resolver<'_> {
     pub(super) fn servers(&mut self, public_url: Option<&str>) -> Vec<ServerPlan> {
@@ -52,18 +32,21 @@ impl Resolver<'_> {
                 .label("taken")
                 .help("call the server otherwise");
         }
-        let url = self.endpoint(name, server);
+        let endpoint = self.endpoint(name, server);
         let issuers = self.believed(server);
         let scopes = self.scopes(server);
         let credential = self.chain(&server.credential);
-        let deliver = self.deliver(server);
+        let runs = endpoint.as_ref().and_then(|(_, run)| run.as_ref());
+        let deliver = self.deliver(server, runs.is_some());
         // Without a public URL, which was complained about, the rest is checked and the plan is not made.
         let public_url = public_url.unwrap_or_default();
+        let (url, run) = endpoint?;
         Some(ServerPlan {
             resource: format!("{public_url}/{}/mcp", name.value),
             metadata_url: format!("{public_url}/.well-known/oauth-protected-resource/{}/mcp", name.value),
             name: name.value.clone(),
-            url: url?,
+            url,
+            run,
             issuers,
             scopes,
             credential: credential?,
@@ -71,30 +54,20 @@ impl Resolver<'_> {
         })
     }
 
-    fn endpoint(&mut self, name: &At<String>, server: &Server) -> Option<http::Uri> {
-        let started = [
-            ("image", place(&server.image)),
-            ("command", place(&server.command)),
-            ("transport", place(&server.transport)),
-            ("permissions", place(&server.permissions)),
-        ];
-        let mut starts = false;
-        for (setting, place) in started {
-            let Some(place) = place else { continue };
-            starts |= matches!(setting, "image" | "command");
-            self.problems
-                .error(place, format!("`{setting}` is not in this version: it does not start MCP servers"))
-                .label("not in this version")
-                .help("start the server yourself, reachable over streamable HTTP, and give its `url`");
+    /// Where it is, or what is started and how it is addressed inside.
+    fn endpoint(&mut self, name: &At<String>, server: &Server) -> Option<(http::Uri, Option<RunPlan>)> {
+        if !server.image.is_absent() || !server.command.is_absent() {
+            return self.started(name, server).map(|(url, run)| (url, Some(run)));
         }
-        if server.url.is_absent() && !starts {
+        self.only_when_started(server);
+        if server.url.is_absent() {
             self.problems
                 .error(name.span.clone(), "`url` is missing")
-                .label("needs `url`")
+                .label("needs `url`, `image` or `command`")
                 .help("url: http://127.0.0.1:9000/mcp, the server's streamable HTTP endpoint");
         }
         let url = server.url.given()?;
-        self.url("credentials and answers", url, &server.allow_http)
+        self.url("credentials and answers", url, &server.allow_http).map(|url| (url, None))
     }
 
     fn believed(&mut self, server: &Server) -> Vec<String> {
@@ -146,64 +119,4 @@ impl Resolver<'_> {
         }
         by_method
     }
-
-    fn deliver(&mut self, server: &Server) -> Option<DeliverPlan> {
-        let standard = |prefix| DeliverPlan::Header { name: http::header::AUTHORIZATION, prefix };
-        let deliver = match &server.deliver {
-            Field::Given(deliver) => &deliver.value,
-            Field::Absent => return Some(standard("Bearer ".to_owned())),
-            Field::Broken => return None,
-        };
-        let later = [
-            ("sigv4", place(&deliver.sigv4)),
-            ("env", place(&deliver.env)),
-            ("file", place(&deliver.file)),
-            ("gcp_metadata", place(&deliver.gcp_metadata)),
-            ("aws_container", place(&deliver.aws_container)),
-            ("azure_identity", place(&deliver.azure_identity)),
-        ];
-        let mut refused = false;
-        for (setting, place) in later {
-            let Some(place) = place else { continue };
-            refused = true;
-            self.problems
-                .error(place, format!("delivery by `{setting}` is not in this version"))
-                .label("not in this version")
-                .help("this version delivers in a header: `deliver: { header: Authorization }`");
-        }
-        if refused || matches!(deliver.header, Field::Broken) || matches!(deliver.prefix, Field::Broken) {
-            return None;
-        }
-        let Some(written) = deliver.header.given() else {
-            let prefix =
-                deliver.prefix.value().map_or_else(|| "Bearer ".to_owned(), |prefix| prefix.0.clone());
-            return Some(standard(prefix));
-        };
-        let Ok(header) = http::HeaderName::from_bytes(written.value.as_bytes()) else {
-            self.problems
-                .error(written.span.clone(), format!("`{}` is not a header name", written.value))
-                .label("cannot be a header's name");
-            return None;
-        };
-        if RESERVED.contains(&header.as_str()) || header.as_str().starts_with("mcp-") {
-            self.problems
-                .error(written.span.clone(), format!("the header `{header}` has another meaning"))
-                .label("cannot carry a credential")
-                .help("`Authorization`, or a name that the server reads, such as `X-Api-Key`");
-            return None;
-        }
-        let usual = if header == http::header::AUTHORIZATION { "Bearer " } else { "" };
-        let prefix = deliver.prefix.value().map_or_else(|| usual.to_owned(), |prefix| prefix.0.clone());
-        if let (Some(at), false) = (deliver.prefix.given(), prefix.bytes().all(|b| (0x20..0x7f).contains(&b)))
-        {
-            self.problems
-                .error(at.span.clone(), "this prefix cannot stand in a header")
-                .label("not printable ASCII");
-        }
-        Some(DeliverPlan::Header { name: header, prefix })
-    }
-}
-
-fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
-    field.given().map(|at| at.site.clone())
 }
