@@ -135,6 +135,7 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
             DeliverPlan::Header { name, prefix } => {
                 Delivery::Header { name: name.clone(), prefix: prefix.as_str().into() }
             }
+            DeliverPlan::Instance(_) => Delivery::Instance,
         },
         shared_credential: fixed || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,

@@ -12,8 +12,8 @@ use safeconduct_core::policy::Source;
 use safeconduct_core::secret::Secret;
 
 pub use super::raw::{
-    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, EngineWord, Flush, IssuedAudience, IssuedType, OnFailure,
-    Preset, SigningAlgorithm, TokenType,
+    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, EngineWord, Flush, IssuedAudience, IssuedType,
+    OnFailure, Preset, SigningAlgorithm, TokenType,
 };
 pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{ExchangePlan, StepPlan};

@@ -72,7 +72,7 @@ pub fn reference() -> String {
     let schema = json();
     let mut page = PREFACE.to_owned();
     for (name, title) in SECTIONS {
-        let section = if name == "File" { Some(&schema) } else { schema.pointer(&format!("/$defs/{name}")) };
+        let section = if *name == "File" { Some(&schema) } else { schema.pointer(&format!("/$defs/{name}")) };
         let Some(section) = section else { continue };
         let _ = write!(page, "\n## {title}\n\n{}\n", text(section, "description"));
         let Some(fields) = section.get("properties").and_then(Value::as_object) else { continue };

@@ -12,11 +12,14 @@ mod server;
 mod step;
 
 pub(crate) use client::{Client, ManagedIdentity};
+pub(crate) use deliver::{
+    AwsDelivery, AzureDelivery, Deliver, Detailed, EnvDelivery, FileDelivery, GcpDelivery,
+};
 pub(crate) use issuer::{Introspection, Issuer};
 use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
-pub(crate) use deliver::{AwsDelivery, AzureDelivery, Deliver, Detailed, EnvDelivery, FileDelivery, GcpDelivery};
-pub(crate) use run::{Net, Permissions, Runtime, Speech};
-pub use run::{EngineWord, PullWord};
+pub use run::EngineWord;
+pub(crate) use run::PullWord;
+pub(crate) use run::{Net, Runtime, Speech};
 pub(crate) use server::Server;
 pub(crate) use step::{Chain, Exchange, Static, Step};
 

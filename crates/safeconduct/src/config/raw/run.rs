@@ -83,7 +83,7 @@ choice! {
 
 choice! {
     /// Whether an image is fetched.
-    pub PullWord {
+    pub(crate) PullWord {
         /// When it is not here.
         "missing" => Missing,
         /// Each time.

@@ -56,7 +56,10 @@ impl Resolver<'_> {
             [] | [("header", _)] => self.header(&deliver.value),
             [(way, place)] if !runs => {
                 self.problems
-                    .error(place.clone(), format!("`{way}` brings the credential to a server that is started here"))
+                    .error(
+                        place.clone(),
+                        format!("`{way}` brings the credential to a server that is started here"),
+                    )
                     .label("this server has a `url`")
                     .help("give its `image` (or `command`) instead of `url`, or deliver in a header");
                 None
@@ -65,7 +68,10 @@ impl Resolver<'_> {
             several => {
                 let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
                 self.problems
-                    .error(deliver.site.clone(), format!("a credential goes one way, and here are {}", names.join(", ")))
+                    .error(
+                        deliver.site.clone(),
+                        format!("a credential goes one way, and here are {}", names.join(", ")),
+                    )
                     .label("keep one");
                 None
             }
@@ -93,7 +99,9 @@ impl Resolver<'_> {
         let section = match written {
             Detailed::Plain => return Some(Env::Aws { region: None }),
             Detailed::Word(name) => {
-                return self.variable(name, &site).then(|| Env::Token { variable: name.as_str().into(), prefix: "".into() });
+                return self
+                    .variable(name, &site)
+                    .then(|| Env::Token { variable: name.as_str().into(), prefix: "".into() });
             }
             Detailed::Section(section) => section,
         };
@@ -120,7 +128,11 @@ impl Resolver<'_> {
             }
         };
         let Some((path, span)) = path else {
-            return Some(File { path: PathBuf::from(FILES).join("aws"), variable, format: Format::AwsProfile });
+            return Some(File {
+                path: PathBuf::from(FILES).join("aws"),
+                variable,
+                format: Format::AwsProfile,
+            });
         };
         let name = path.strip_prefix(FILES).map_or(path.as_str(), |name| name.trim_start_matches('/'));
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
@@ -195,6 +207,7 @@ impl Resolver<'_> {
                 .label("not printable ASCII");
         }
         Some(DeliverPlan::Header { name: header, prefix })
+    }
 }
 
 fn standard(prefix: String) -> DeliverPlan {
@@ -236,7 +249,8 @@ fn aws_container(written: &AwsDelivery) -> AwsContainer {
 }
 
 fn azure_identity(written: &AzureDelivery) -> AzureIdentity {
-    let resources = written.resources.value().map(|many| many.values().map(|one| one.as_str().into()).collect());
+    let resources =
+        written.resources.value().map(|many| many.values().map(|one| one.as_str().into()).collect());
     AzureIdentity {
         resources: resources.unwrap_or_default(),
         client_id: word(&written.client_id),

@@ -23,9 +23,13 @@ impl Resolver<'_> {
     /// What starts servers.
     pub(super) fn runtime(&mut self) -> RuntimePlan {
         let runtime = self.file.runtime.value();
-        let text = |field: fn(&raw::Runtime) -> &Field<String>| runtime.and_then(|it| field(it).value()).cloned();
+        let text =
+            |field: fn(&raw::Runtime) -> &Field<String>| runtime.and_then(|it| field(it).value()).cloned();
         let number = |field: Option<&At<crate::config::values::Count>>, default: u32| {
-            field.and_then(|at| u32::try_from(at.value.0).ok()).filter(|number| *number > 0).unwrap_or(default)
+            field
+                .and_then(|at| u32::try_from(at.value.0).ok())
+                .filter(|number| *number > 0)
+                .unwrap_or(default)
         };
         let engine = runtime.and_then(|runtime| runtime.engine.given());
         if let Some(at) = engine.filter(|at| at.value == EngineWord::Process) {
@@ -50,13 +54,24 @@ impl Resolver<'_> {
             return None;
         }
         let engine = self.engine(server);
-        let program = self.program(name, server, engine)?;
-        let (url, transport) = self.transport(server)?;
-        let permissions = self.permissions(server, &program)?;
+        // All of them are looked at, whatever the others come to.
+        let program = self.program(name, server, engine);
+        let transport = self.transport(server);
+        let permissions = self.permissions(server);
         let environment = self.environment(server);
         let secrets = self.run_secrets(server);
         let idle = server.idle.value().map_or(IDLE, |period| period.0);
-        Some((url, RunPlan { engine, program, transport, permissions, environment, secrets: secrets?, idle }))
+        let (url, transport) = transport?;
+        let run = RunPlan {
+            engine,
+            program: program?,
+            transport,
+            permissions,
+            environment,
+            secrets: secrets?,
+            idle,
+        };
+        Some((url, run))
     }
 
     /// Settings of started servers, beside a `url`.
@@ -108,9 +123,12 @@ impl Resolver<'_> {
             return None;
         }
         let allow_tag = server.allow_tags.or(false);
-        let digest = image.value.rsplit_once('@').is_some_and(|(_, digest)| is_digest(digest)) || is_digest(&image.value);
+        let digest = image.value.rsplit_once('@').is_some_and(|(_, digest)| is_digest(digest))
+            || is_digest(&image.value);
         if image.value.is_empty() || image.value.contains(char::is_whitespace) {
-            self.problems.error(image.span.clone(), "this is not the name of an image").label("cannot be one");
+            self.problems
+                .error(image.span.clone(), "this is not the name of an image")
+                .label("cannot be one");
             return None;
         }
         if !digest && !allow_tag {
@@ -125,7 +143,12 @@ impl Resolver<'_> {
             PullWord::Always => Pull::Always,
             PullWord::Never => Pull::Never,
         };
-        Some(Program::Image { reference: image.value.clone(), command: command.unwrap_or_default(), allow_tag, pull })
+        Some(Program::Image {
+            reference: image.value.clone(),
+            command: command.unwrap_or_default(),
+            allow_tag,
+            pull,
+        })
     }
 
     fn own_program(
@@ -137,13 +160,14 @@ impl Resolver<'_> {
     ) -> Option<Program> {
         for (setting, place) in [("allow_tags", place(&server.allow_tags)), ("pull", place(&server.pull))] {
             let Some(place) = place else { continue };
-            self.problems
-                .error(place, format!("`{setting}` is for an image"))
-                .label("there is no `image`");
+            self.problems.error(place, format!("`{setting}` is for an image")).label("there is no `image`");
         }
         if engine != Some(EngineWord::Process) {
             self.problems
-                .error(name.span.clone(), "a program of this machine runs without a container, which must be said")
+                .error(
+                    name.span.clone(),
+                    "a program of this machine runs without a container, which must be said",
+                )
                 .label("needs `engine: process` or an `image`")
                 .help("`engine: process` is for development; `image` runs it confined");
             return None;
@@ -181,10 +205,10 @@ impl Resolver<'_> {
         Some((url?, Transport::Http { port: number, path }))
     }
 
-    fn permissions(&mut self, server: &Server, program: &Program) -> Option<Permissions> {
+    fn permissions(&mut self, server: &Server) -> Permissions {
         let mut permissions = Permissions::default();
-        let Some(written) = server.permissions.given() else { return Some(permissions) };
-        if matches!(program, Program::Command { .. }) {
+        let Some(written) = server.permissions.given() else { return permissions };
+        if server.image.is_absent() {
             self.problems
                 .warning(written.site.clone(), "a plain process is not held to `permissions`")
                 .label("not enforced but for memory and processes");
@@ -193,15 +217,17 @@ impl Resolver<'_> {
         permissions.network = match written.network.value() {
             None | Some(Net::None) => Network::None,
             Some(Net::Learn) => Network::Learn,
-            Some(Net::Allow(allow)) => Network::Allow(self.destinations(&allow.allow)?),
+            Some(Net::Allow(allow)) => Network::Allow(self.destinations(&allow.allow)),
         };
         if let Some(files) = written.files.value() {
-            permissions.read = self.mounts(&files.read)?;
-            permissions.write = self.mounts(&files.write)?;
+            permissions.read = self.mounts(&files.read);
+            permissions.write = self.mounts(&files.write);
         }
         if let Some(memory) = written.memory.given() {
             if memory.value.0 < LEAST_MEMORY {
-                self.problems.error(memory.span.clone(), "no server runs in so little memory").label("at least 6MiB");
+                self.problems
+                    .error(memory.span.clone(), "no server runs in so little memory")
+                    .label("at least 6MiB");
             }
             permissions.memory = memory.value.0;
         }
@@ -216,7 +242,10 @@ impl Resolver<'_> {
         permissions.root = written.root.or(false);
         if let Some(user) = written.user.given() {
             let number = |text: &str| text.parse::<u32>().is_ok();
-            let good = user.value.split_once(':').map_or_else(|| number(&user.value), |(uid, gid)| number(uid) && number(gid));
+            let good = user
+                .value
+                .split_once(':')
+                .map_or_else(|| number(&user.value), |(uid, gid)| number(uid) && number(gid));
             if !good {
                 self.problems
                     .error(user.span.clone(), format!("`{}` is not a user", user.value))
@@ -228,36 +257,35 @@ impl Resolver<'_> {
             && let Some(root) = written.root.given()
         {
             self.problems
-                .warning(root.site.clone(), "root inside a container is one mistake of the kernel away from root outside")
+                .warning(
+                    root.site.clone(),
+                    "root inside a container is one mistake of the kernel away from root outside",
+                )
                 .label("accepted")
                 .help("`user: 1000` runs most images just as well");
         }
-        Some(permissions)
+        permissions
     }
 
-    fn destinations(&mut self, written: &Field<Many<String>>) -> Option<Vec<Destination>> {
+    fn destinations(&mut self, written: &Field<Many<String>>) -> Vec<Destination> {
         let mut all = Vec::new();
-        let mut good = true;
-        for one in &written.value()?.0 {
+        for one in written.value().map(|many| many.0.as_slice()).unwrap_or_default() {
             match one.value.parse::<Destination>() {
                 Ok(destination) => all.push(destination),
                 Err(error) => {
-                    good = false;
                     self.problems
-                        .error(one.span.clone(), format!("`{}` is not a destination: {error}", one.value))
+                        .error(one.span.clone(), error.to_string())
                         .label("not `host:port`")
                         .help("\"api.example.com:443\", \"*.example.com:443\" or a network, \"10.1.0.0/16:5432\"");
                 }
             }
         }
-        good.then_some(all)
+        all
     }
 
-    fn mounts(&mut self, written: &Field<Many<String>>) -> Option<Vec<Mount>> {
-        let Some(many) = written.value() else { return (!matches!(written, Field::Broken)).then(Vec::new) };
-        let mut good = true;
+    fn mounts(&mut self, written: &Field<Many<String>>) -> Vec<Mount> {
         let mut mounts = Vec::new();
-        for one in &many.0 {
+        for one in written.value().map(|many| many.0.as_slice()).unwrap_or_default() {
             let (host, inside) = match one.value.rsplit_once(":/") {
                 Some((host, inside)) => (host, Some(PathBuf::from(format!("/{inside}")))),
                 None => (one.value.as_str(), None),
@@ -265,7 +293,6 @@ impl Resolver<'_> {
             match self.path(host).canonicalize() {
                 Ok(host) => mounts.push(Mount { inside: inside.unwrap_or_else(|| host.clone()), host }),
                 Err(error) => {
-                    good = false;
                     self.problems
                         .error(one.span.clone(), format!("cannot find `{host}`: {}", plainly(&error)))
                         .label("this path")
@@ -273,7 +300,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        good.then_some(mounts)
+        mounts
     }
 
     fn environment(&mut self, server: &Server) -> Vec<(String, String)> {
@@ -310,7 +337,8 @@ impl Resolver<'_> {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
