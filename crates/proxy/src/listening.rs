@@ -13,8 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use safeconduct_core::refusal::Reason;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
-use crate::chunks::Chunks;
 use crate::berth::Io;
+use crate::chunks::Chunks;
 
 /// Most bytes that are read at once.
 const READ: usize = 8 * 1024;

@@ -79,6 +79,7 @@ fn orders() -> Arc<Server> {
         issuers: vec!["corp".into()],
         scopes: Default::default(),
         url: "http://127.0.0.1:9000/mcp".parse().unwrap(),
+        started: false,
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),

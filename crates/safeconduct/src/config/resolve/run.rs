@@ -273,10 +273,9 @@ impl Resolver<'_> {
             match one.value.parse::<Destination>() {
                 Ok(destination) => all.push(destination),
                 Err(error) => {
-                    self.problems
-                        .error(one.span.clone(), error.to_string())
-                        .label("not `host:port`")
-                        .help("\"api.example.com:443\", \"*.example.com:443\" or a network, \"10.1.0.0/16:5432\"");
+                    self.problems.error(one.span.clone(), error.to_string()).label("not `host:port`").help(
+                        "\"api.example.com:443\", \"*.example.com:443\" or a network, \"10.1.0.0/16:5432\"",
+                    );
                 }
             }
         }
