@@ -66,12 +66,12 @@ class Server(Lines):
     def __init__(self, name, script, environment, *arguments):
         self.name = name
         self.again = lambda: Server(name, script, environment, *arguments)
-        # A home without a vendor's configuration, and no proxy.
+        # A home without a vendor's configuration, and a proxy that is not there: endpoints are asked without it.
         home = pathlib.Path(DIRECTORY) / "home"
         home.mkdir(exist_ok=True)
         super().__init__(
             [sys.executable, str(HERE / script), CLOUD.url, *arguments],
-            {"HOME": str(home), "PATH": os.environ["PATH"], **environment},
+            {"HOME": str(home), "PATH": os.environ["PATH"], "HTTP_PROXY": "http://127.0.0.1:1", **environment},
         )
 
     def who(self, *arguments):

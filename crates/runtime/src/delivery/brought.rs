@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use safeconduct_core::secret::Secret;
+
 use super::slot::{Held, Renew};
-use super::{Deliver, Delivered, Delivery, Freshness};
+use super::{Deliver, Delivered, Delivery, Environment, Freshness, NO_PROXY};
 use crate::engine::{Doing, Instance, Place};
 use crate::launch::Launch;
 use crate::masks::Masks;
@@ -29,7 +31,9 @@ impl Deliver for Brought {
     ) -> Doing<'a, Delivered> {
         Box::pin(async move {
             let prepared = self.delivery.prepare(place, self.held.clone(), self.renew.clone(), masks).await?;
-            launch.environment.extend(prepared.environment);
+            for (name, value) in prepared.environment {
+                add(&mut launch.environment, name, value);
+            }
             launch.files.extend(prepared.files);
             Ok(prepared.delivered)
         })
@@ -44,5 +48,14 @@ impl Deliver for Brought {
 
     fn refresh<'a>(&'a self, delivered: &'a Delivered, instance: &'a dyn Instance) -> Doing<'a, Freshness> {
         Box::pin(delivered.update(self.held.clone(), self.renew.clone(), instance))
+    }
+}
+
+/// Adds a variable; of hosts without a proxy there may be some already.
+fn add(environment: &mut Environment, name: String, value: Secret) {
+    let before = environment.iter_mut().find(|(own, _)| *own == name && NO_PROXY.contains(&&*name));
+    match before {
+        Some((_, before)) => *before = Secret::new([before.expose(), b",", value.expose()].concat()),
+        None => environment.push((name, value)),
     }
 }

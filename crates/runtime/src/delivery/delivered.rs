@@ -11,8 +11,8 @@ use super::bearer::Bearer;
 use super::endpoint::Endpoint;
 use super::file::Kept;
 use super::slot::{Held, Renew, Slot};
-use super::{Delivery, DeliveryError, Environment, Freshness, azure_identity};
-use crate::engine::{EngineError, Instance, Place};
+use super::{Delivery, DeliveryError, Environment, Freshness, NO_PROXY, azure_identity, plain, variable};
+use crate::engine::{EngineError, Instance, Listener, Place};
 use crate::masks::Masks;
 
 /// A call does not begin on a variable whose credential holds for less than this.
@@ -20,7 +20,7 @@ const OUTLIVED: Duration = Duration::from_secs(60);
 
 /// What an instance is to be started with.
 pub struct Prepared {
-    /// Variables to be added to its launch.
+    /// Variables to be added to its launch; `NO_PROXY` and `no_proxy` to what it has of that name.
     pub environment: Environment,
     /// In-memory files to be added to its launch.
     pub files: Vec<(PathBuf, Secret)>,
@@ -83,17 +83,23 @@ impl Delivery {
             }
             Self::GcpMetadata(about) => {
                 let listener = place.listen(0).await?;
-                (about.environment(listener.address()), open(listener, Arc::new(about.clone())))
+                (
+                    asked_at(&listener, about.environment(listener.address())),
+                    open(listener, Arc::new(about.clone())),
+                )
             }
             Self::AwsContainer(about) => {
                 let listener = place.listen(0).await?;
                 let (protocol, environment) = about.at(listener.address()).map_err(DeliveryError::from)?;
-                (environment, open(listener, protocol))
+                (asked_at(&listener, environment), open(listener, protocol))
             }
             Self::AzureIdentity(about) => {
                 let listener = place.listen(0).await?;
                 let served = azure_identity::Served::new(about, Bearer::new().map_err(DeliveryError::from)?);
-                (served.environment(listener.address()), open(listener, Arc::new(served)))
+                (
+                    asked_at(&listener, served.environment(listener.address())),
+                    open(listener, Arc::new(served)),
+                )
             }
         };
         let delivered = Delivered { kind: self.clone(), slot, way };
@@ -142,6 +148,13 @@ impl Delivered {
             Way::Environment(_) | Way::Endpoint { .. } => Ok(()),
         }
     }
+}
+
+/// The SDKs ask an endpoint as they ask everything: by way of a proxy, where variables name one. Not this one.
+fn asked_at(listener: &Listener, mut environment: Environment) -> Environment {
+    let address = listener.address().ip().to_string();
+    environment.extend(NO_PROXY.map(|name| variable(name, plain(&address))));
+    environment
 }
 
 /// Whether what an instance was started with is about to end while something longer-lived is at hand.

@@ -94,6 +94,9 @@ impl From<DeliveryError> for EngineError {
     }
 }
 
+/// The names of the variable that lists hosts which are asked without a proxy.
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
 /// Variables and their values.
 pub type Environment = Vec<(String, Secret)>;
 

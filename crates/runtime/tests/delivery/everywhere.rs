@@ -5,7 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::{HeaderValue, Method, Uri};
+use safeconduct_core::bound::{BoundToken, Prover};
+use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
+use safeconduct_core::time::Timestamp;
 use safeconduct_runtime::delivery::aws_container::AwsContainer;
 use safeconduct_runtime::delivery::azure_identity::AzureIdentity;
 use safeconduct_runtime::delivery::env::Env;
@@ -18,7 +22,7 @@ use safeconduct_runtime::masks::Masks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::bench::{HOUR, Loopback, Next, Served, Still, ask_from, keys, token};
+use super::bench::{HOUR, Loopback, Next, Served, Still, ask_from, held, keys, token};
 
 const TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
 const FLAVOR: (&str, &str) = ("Metadata-Flavor", "Google");
@@ -171,6 +175,9 @@ async fn a_credential_of_the_wrong_kind_starts_and_changes_nothing() {
         let refused = delivery.prepare(&Loopback, held, None, &masks).await.err();
         assert!(matches!(refused, Some(EngineError::Forbidden(_))));
     }
+    let bound = Material::Bound(BoundToken::new(Secret::new(b"bound".to_vec()), Arc::new(NoProof)));
+    let refused = gcp().prepare(&Loopback, held(bound, HOUR), None, &masks).await.err();
+    assert!(matches!(refused, Some(EngineError::Forbidden(_))));
     let served = Served::with(&gcp(), token("own", HOUR), None).await;
     let refused = served.delivered.update(keys("alice", HOUR), None, &*served.instance).await;
     assert!(matches!(refused, Err(EngineError::Forbidden(_))));
@@ -186,14 +193,17 @@ async fn what_a_call_brings_is_boarded_served_refreshed_and_masked() {
         program: Program::Command { arguments: vec!["true".into()], directory: None },
         transport: Transport::Stdio,
         permissions: Permissions::default(),
-        environment: vec![("OWN".into(), Secret::new(b"1".to_vec()))],
+        environment: vec![("NO_PROXY".into(), Secret::new(b"own.example.com".to_vec()))],
         files: Vec::new(),
     };
     let masks = Arc::new(Masks::default());
     let first = brought(token("ya29.first-token", HOUR));
     let delivered = first.board(&Loopback, &mut launch, &masks).await.unwrap();
     let names: Vec<_> = launch.environment.iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, ["OWN", "GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"]);
+    assert_eq!(names, ["NO_PROXY", "GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP", "no_proxy"]);
+    let value = |name: &str| launch.environment.iter().find(|(own, _)| own == name).unwrap().1.expose_str();
+    assert_eq!(value("NO_PROXY"), Some("own.example.com,127.0.0.1"));
+    assert_eq!(value("no_proxy"), Some("127.0.0.1"));
     let instance: Arc<dyn Instance> = Still::new();
     first.started(&delivered, &instance).await.unwrap();
     let second = brought(token("ya29.second-token", HOUR));
@@ -207,6 +217,17 @@ async fn every_delivery_gives_each_caller_an_instance_of_their_own() {
     for delivery in [gcp(), azure(), Delivery::AwsContainer(AwsContainer::default()), env] {
         assert!(delivery.is_per_caller());
     }
+}
+
+/// The key of a bound token, as far as it matters here: it is never asked.
+struct NoProof;
+
+impl Prover for NoProof {
+    fn prove(&self, _: &Method, _: &Uri, _: Option<&str>, _: Timestamp) -> Option<HeaderValue> {
+        None
+    }
+
+    fn note(&self, _: &Uri, _: &str) {}
 }
 
 /// Everything that is logged.
