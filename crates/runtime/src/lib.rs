@@ -8,5 +8,8 @@ pub mod delivery;
 pub mod destination;
 pub mod egress;
 pub mod engine;
+mod flight;
 pub mod launch;
+pub mod logs;
 pub mod masks;
+pub mod stdio;

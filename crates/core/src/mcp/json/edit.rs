@@ -6,19 +6,22 @@ use bytes::Bytes;
 
 /// One change: these bytes, replaced by those.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Edit {
-    pub(crate) range: Range<usize>,
-    pub(crate) with: Vec<u8>,
+pub struct Edit {
+    /// Which bytes.
+    pub range: Range<usize>,
+    /// What stands there then.
+    pub with: Vec<u8>,
 }
 
 impl Edit {
-    pub(crate) fn new(range: Range<usize>, with: impl Into<Vec<u8>>) -> Self {
+    /// These bytes become those.
+    pub fn new(range: Range<usize>, with: impl Into<Vec<u8>>) -> Self {
         Self { range, with: with.into() }
     }
 }
 
 /// Applies changes that do not overlap. Without any, the same bytes come back, not copied.
-pub(crate) fn edited(text: &Bytes, mut edits: Vec<Edit>) -> Bytes {
+pub fn edited(text: &Bytes, mut edits: Vec<Edit>) -> Bytes {
     if edits.is_empty() {
         return text.clone();
     }
@@ -36,7 +39,7 @@ pub(crate) fn edited(text: &Bytes, mut edits: Vec<Edit>) -> Bytes {
 
 /// The cuts that take members or elements (spans in order, and whether each is kept) out of their container
 /// together with the right commas.
-pub(crate) fn cuts(parts: &[(Range<usize>, bool)]) -> Vec<Edit> {
+pub fn cuts(parts: &[(Range<usize>, bool)]) -> Vec<Edit> {
     let mut cuts = Vec::new();
     let mut kept_before: Option<usize> = None;
     let mut parts = parts.iter().peekable();

@@ -11,7 +11,7 @@ mod scan;
 mod tests;
 mod value;
 
-pub(crate) use edit::{Edit, cuts, edited};
+pub use edit::{Edit, cuts, edited};
 pub use fold::{Object, clear_names, fold_equal};
 pub use value::{Elements, Kind, Member, Members, Value};
 
