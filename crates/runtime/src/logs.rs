@@ -134,11 +134,7 @@ impl Log {
     pub async fn drain(&self, source: Source, mut from: impl AsyncRead + Unpin) {
         let mut line = Vec::new();
         let mut chunk = vec![0; 8 << 10];
-        loop {
-            let Ok(count) = from.read(&mut chunk).await else { break };
-            if count == 0 {
-                break;
-            }
+        while let Ok(count @ 1..) = from.read(&mut chunk).await {
             let mut rest = chunk.get(..count).unwrap_or_default();
             while let Some(end) = memchr::memchr(b'\n', rest) {
                 let (piece, after) = rest.split_at(end);
@@ -227,10 +223,7 @@ mod tests {
         let log = log();
         let text = b"starting\nmy token is canary-secret-canary!\n\x1b[2Jred\x07\nno line end";
         log.drain(Source::Stderr, &text[..]).await;
-        assert_eq!(
-            lines(&log),
-            ["starting", "my token is [secret]!", "\\u{1b}[2Jred\\u{7}", "no line end"]
-        );
+        assert_eq!(lines(&log), ["starting", "my token is [secret]!", "\\u{1b}[2Jred\\u{7}", "no line end"]);
         assert_eq!(log.last().unwrap().source, Source::Stderr);
     }
 

@@ -1,6 +1,8 @@
 //! What runs a process: one file an engine.
 
 mod listener;
+pub mod process;
+mod scratch;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};

@@ -52,7 +52,8 @@ impl Process {
         let Ask { text, parts, mut edits, stream, session, idle } = ask;
         let number = self.common.number();
         let method = parts.method();
-        let token = parts.in_meta("progressToken").filter(|token| token.string().is_some() || token.is_integer());
+        let token =
+            parts.in_meta("progressToken").filter(|token| token.string().is_some() || token.is_integer());
         let asked = Asked {
             reply_id: parts.id.map_or("null", |id| id.raw()).into(),
             token: token.map(|token| token.raw().into()),
@@ -119,7 +120,11 @@ impl Process {
         {
             self.write_soon(edited(notice, vec![Edit::new(id.range(), number.to_string())]));
         }
-        asked.stream.answer(message::error(&asked.reply_id, message::CANCELLED, "The request was cancelled."));
+        asked.stream.answer(message::error(
+            &asked.reply_id,
+            message::CANCELLED,
+            "The request was cancelled.",
+        ));
         true
     }
 
@@ -134,7 +139,8 @@ impl Process {
                 table.asked.iter().filter(|(_, asked)| of(asked)).map(|(number, _)| *number).collect();
             let asked: Vec<_> =
                 asked.iter().filter_map(|number| Some((*number, table.asked.remove(number)?))).collect();
-            let of = |owed: &Owed| owed.session.as_ref().and_then(Weak::upgrade).is_some_and(|other| own(&other));
+            let of =
+                |owed: &Owed| owed.session.as_ref().and_then(Weak::upgrade).is_some_and(|other| own(&other));
             let owed: Vec<_> =
                 table.owed.iter().filter(|(_, owed)| of(owed)).map(|(number, _)| *number).collect();
             let owed: Vec<_> = owed.iter().filter_map(|number| table.owed.remove(number)).collect();
@@ -142,7 +148,11 @@ impl Process {
         };
         for (number, asked) in asked {
             self.write_soon(message::cancelled(&number.to_string(), "The session has ended."));
-            asked.stream.answer(message::error(&asked.reply_id, message::CANCELLED, "The session has ended."));
+            asked.stream.answer(message::error(
+                &asked.reply_id,
+                message::CANCELLED,
+                "The session has ended.",
+            ));
         }
         for owed in owed {
             self.write_soon(message::error(&owed.id, message::INTERNAL, "The client has gone."));

@@ -108,9 +108,8 @@ async fn listen(
     process.table().listeners.push(Arc::downgrade(&listener));
     for uri in listener.uris() {
         let uri = message::quoted(uri);
-        let request = format!(
-            r#"{{"jsonrpc":"2.0","id":0,"method":"resources/subscribe","params":{{"uri":{uri}}}}}"#
-        );
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":0,"method":"resources/subscribe","params":{{"uri":{uri}}}}}"#);
         // A resource that cannot be subscribed to will not be heard of, as the revision has it.
         drop(process.call(&request.into(), bridge.options.start).await);
     }
@@ -165,9 +164,8 @@ async fn begin(
     let level = parts.in_meta(LOG_LEVEL_KEY).filter(|_| bridge.options.sharing == Sharing::OneCaller);
     if let Some(level) = level {
         let level = level.raw();
-        let request = format!(
-            r#"{{"jsonrpc":"2.0","id":0,"method":"logging/setLevel","params":{{"level":{level}}}}}"#
-        );
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":0,"method":"logging/setLevel","params":{{"level":{level}}}}}"#);
         // A server without log lines refuses it, and has none.
         drop(process.call(&request.into(), bridge.options.start).await);
     }

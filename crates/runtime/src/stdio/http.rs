@@ -14,7 +14,10 @@ use super::respond::{Body, empty, json, problem};
 use super::{era, legacy, modern};
 
 /// Answers one request.
-pub(super) async fn serve(bridge: Arc<Bridge>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(super) async fn serve(
+    bridge: Arc<Bridge>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
     let response = match head.method {
         Method::POST => match Limited::new(body, bridge.options.largest).collect().await {

@@ -185,7 +185,8 @@ fn noted(
         "resources/unsubscribe" => {
             session.unsubscribe(&uri());
             let sessions = process.table().sessions();
-            let others = sessions.iter().any(|other| other.subscriptions().iter().any(|other| **other == *uri()));
+            let others =
+                sessions.iter().any(|other| other.subscriptions().iter().any(|other| **other == *uri()));
             others.then_some("{}")
         }
         _ => None,
@@ -209,7 +210,9 @@ async fn notification(
             return accepted;
         }
         // Of what it was not told it has.
-        "notifications/roots/list_changed" if bridge.options.sharing == Sharing::AllCallers => return accepted,
+        "notifications/roots/list_changed" if bridge.options.sharing == Sharing::AllCallers => {
+            return accepted;
+        }
         _ => process.write(body).await,
     };
     match written {

@@ -33,10 +33,12 @@ impl Listener {
             able.and_then(|able| able.member(capability)?.member(ability)?.boolean()) == Some(true)
         };
         let wants = |name: &str| wanted.and_then(|wanted| wanted.member(name)?.boolean()) == Some(true);
-        let kinds = KINDS.iter().filter(|(name, capability, _)| wants(name) && offers(capability, "listChanged"));
+        let kinds =
+            KINDS.iter().filter(|(name, capability, _)| wants(name) && offers(capability, "listChanged"));
         let kinds = kinds.map(|(_, _, method)| *method).collect();
         let uris = wanted.and_then(|wanted| wanted.member("resourceSubscriptions"));
-        let uris = uris.filter(|_| offers("resources", "subscribe")).into_iter().flat_map(|uris| uris.elements());
+        let uris =
+            uris.filter(|_| offers("resources", "subscribe")).into_iter().flat_map(|uris| uris.elements());
         let uris = uris.filter_map(|uri| uri.string().map(Into::into)).collect();
         Arc::new(Self { id: request.id.map_or("null", |id| id.raw()).into(), kinds, uris, stream })
     }

@@ -131,8 +131,7 @@ pub(super) fn with_members(object: Value<'_>, members: &str) -> Edit {
 
 /// The changes that take members out of an object.
 pub(super) fn without_members(object: Value<'_>, gone: impl Fn(&str) -> bool) -> Vec<Edit> {
-    let parts: Vec<_> =
-        object.members().map(|member| (member.range(), !gone(&member.name()))).collect();
+    let parts: Vec<_> = object.members().map(|member| (member.range(), !gone(&member.name()))).collect();
     json::cuts(&parts)
 }
 
@@ -198,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_message_is_taken_apart_without_a_look_at_what_is_inside() {
-        let parts = Parts::read(br#"{"id":"a","method":"tools/call","params":{"_meta":{"x":1},"id":2}}"#).unwrap();
+        let parts =
+            Parts::read(br#"{"id":"a","method":"tools/call","params":{"_meta":{"x":1},"id":2}}"#).unwrap();
         assert_eq!((parts.shape(), &*parts.method()), (Shape::Request, "tools/call"));
         assert_eq!(parts.id.unwrap().raw(), "\"a\"");
         assert_eq!(parts.in_meta("x").unwrap().raw(), "1");

@@ -35,7 +35,8 @@ pub(super) async fn post(bridge: &Arc<Bridge>, body: &Bytes, parts: &Parts<'_>) 
         }
         Ok(ticket) => {
             let whole = is_whole(parts);
-            respond::reply(reader, Some(Box::new(ticket)), Style::Plain, |text| modern_status(text, whole)).await
+            respond::reply(reader, Some(Box::new(ticket)), Style::Plain, |text| modern_status(text, whole))
+                .await
         }
         Err(over) => respond::json(StatusCode::OK, message::error(id, message::INTERNAL, &over.0)),
     }

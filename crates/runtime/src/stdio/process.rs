@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Sharing;
 use super::frame::{Line, Lines, framed, unbroken};
-use super::table::{Asked, Table};
 use super::message;
+use super::table::{Asked, Table};
 use crate::engine::{Exit, Instance, Pipes};
 use crate::launch::Ladder;
 use crate::logs::{Log, Source};
@@ -24,6 +24,9 @@ const UNREAD: usize = 8 << 20;
 const INPUT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long output is still read after the process has ended: what it started may hold its output open.
 const LATE_OUTPUT: Duration = Duration::from_secs(1);
+
+/// A line to be written, and the room that it takes until it is.
+type Queued = (Vec<u8>, OwnedSemaphorePermit);
 
 /// A process that was started and that nobody has spoken to yet.
 pub struct Spawned {
@@ -61,7 +64,7 @@ pub(super) struct Process {
     pub(super) common: Common,
     pub(super) log: Arc<Log>,
     instance: Arc<dyn Instance>,
-    input: Mutex<Option<mpsc::UnboundedSender<(Vec<u8>, OwnedSemaphorePermit)>>>,
+    input: Mutex<Option<mpsc::UnboundedSender<Queued>>>,
     room: Arc<Semaphore>,
     table: Mutex<Table>,
     over: watch::Sender<Option<Arc<str>>>,
@@ -155,7 +158,9 @@ impl Process {
         self.touch();
         let size = u32::try_from(line.len().min(UNREAD)).unwrap_or(u32::MAX);
         let room = tokio::time::timeout(INPUT_PATIENCE, self.room.clone().acquire_many_owned(size));
-        let Ok(Ok(permit)) = room.await else { return Err(Over("The server does not read its input.".into())) };
+        let Ok(Ok(permit)) = room.await else {
+            return Err(Over("The server does not read its input.".into()));
+        };
         let input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = input.as_ref().is_some_and(|input| input.send((line, permit)).is_ok());
         drop(input);
@@ -225,7 +230,8 @@ impl Process {
             Line::TooLong { length, id, start } => {
                 self.log.line(Source::Runtime, format!("a line of {length} bytes was dropped").as_bytes());
                 self.log.line(Source::Stdout, &start);
-                let asked = id.and_then(|id| id.parse().ok()).and_then(|number| self.table().asked.remove(&number));
+                let asked =
+                    id.and_then(|id| id.parse().ok()).and_then(|number| self.table().asked.remove(&number));
                 if let Some(asked) = asked {
                     let said = "The server's answer was too long.";
                     asked.stream.answer(message::error(&asked.reply_id, message::INTERNAL, said));
@@ -248,7 +254,7 @@ impl Process {
 }
 
 async fn write(
-    mut queue: mpsc::UnboundedReceiver<(Vec<u8>, OwnedSemaphorePermit)>,
+    mut queue: mpsc::UnboundedReceiver<Queued>,
     mut stdin: impl AsyncWrite + Unpin,
     mut over: watch::Receiver<Option<Arc<str>>>,
 ) {

@@ -173,10 +173,7 @@ mod tests {
         for (style, written) in [
             (Style::Plain, "data: {\"n\":1}\n\ndata: {\"n\":2}\n\n"),
             (Style::Numbered, "id: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n"),
-            (
-                Style::Primed,
-                "id: 7-0\ndata: \n\nid: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n",
-            ),
+            (Style::Primed, "id: 7-0\ndata: \n\nid: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n"),
         ] {
             let stream = Stream::new(7, true);
             stream.put(r#"{"n":1}"#.into());

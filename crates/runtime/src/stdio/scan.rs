@@ -112,7 +112,10 @@ mod tests {
     #[test]
     fn the_top_level_id_is_found_wherever_it_stands() {
         assert_eq!(id(r#"{"id":7,"result":{"id":8}}"#).as_deref(), Some("7"));
-        assert_eq!(id(r#"{"result":[{"id":8},"id"],"jsonrpc":"2.0","id" : "a\",}b" }"#).as_deref(), Some(r#""a\",}b""#));
+        assert_eq!(
+            id(r#"{"result":[{"id":8},"id"],"jsonrpc":"2.0","id" : "a\",}b" }"#).as_deref(),
+            Some(r#""a\",}b""#)
+        );
         assert_eq!(id(r#"{"x":"\"id\":1","error":{},"id":12345}"#).as_deref(), Some("12345"));
     }
 

@@ -58,7 +58,12 @@ struct State {
 }
 
 impl Session {
-    pub(super) fn new(id: Box<str>, handshake: Handshake, version: Box<str>, lift: Option<Lift>) -> Arc<Self> {
+    pub(super) fn new(
+        id: Box<str>,
+        handshake: Handshake,
+        version: Box<str>,
+        lift: Option<Lift>,
+    ) -> Arc<Self> {
         let state = State {
             streams: BTreeMap::new(),
             subscriptions: BTreeSet::new(),
@@ -82,7 +87,9 @@ impl Session {
         while state.streams.len() > STREAMS {
             // One that has ended, else the oldest.
             let oldest = state.streams.iter().find(|(_, stream)| stream.has_ended());
-            let Some(gone) = oldest.or_else(|| state.streams.iter().next()).map(|(number, _)| *number) else { break };
+            let Some(gone) = oldest.or_else(|| state.streams.iter().next()).map(|(number, _)| *number) else {
+                break;
+            };
             state.streams.remove(&gone);
         }
         stream

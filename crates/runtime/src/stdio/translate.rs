@@ -4,7 +4,8 @@ use bytes::Bytes;
 use safeconduct_core::mcp::json::{Edit, Kind, Value};
 
 use super::message::{
-    self, BAD_PARAMS, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, MODERN, Parts, VERSION_KEY, with_members,
+    self, BAD_PARAMS, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, MODERN, Parts, VERSION_KEY,
+    with_members,
 };
 
 /// `Resource not found` up to 2025-11-25.
@@ -55,7 +56,8 @@ pub(super) fn handshake(discovery: &Parts<'_>, version: &str, id: &str) -> Bytes
     let result = discovery.result;
     let raw = |name: &str| result.and_then(|result| result.member(name)).map(|value| value.raw());
     let own = own_info();
-    let info = result.and_then(|result| result.member("_meta")?.member(SERVER_INFO_KEY)).map(|info| info.raw());
+    let info =
+        result.and_then(|result| result.member("_meta")?.member(SERVER_INFO_KEY)).map(|info| info.raw());
     let info = info.or(raw("serverInfo")).unwrap_or(&own);
     let capabilities = result.and_then(|result| result.member("capabilities"));
     let kept = capabilities.into_iter().flat_map(|all| all.members());
@@ -63,7 +65,8 @@ pub(super) fn handshake(discovery: &Parts<'_>, version: &str, id: &str) -> Bytes
     let kept = kept.filter(|member| member.name() != "extensions");
     let kept = kept.map(|member| format!("{}:{}", message::quoted(&member.name()), member.value.raw()));
     let kept = kept.collect::<Vec<_>>().join(",");
-    let instructions = raw("instructions").map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
+    let instructions =
+        raw("instructions").map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
     message::result(
         id,
         &format!(
@@ -102,7 +105,9 @@ pub(super) fn completed(result: Value<'_>, handshake: Option<&Bytes>, cacheable:
     let meta = result.member("_meta").filter(Value::is_object);
     let mut edits = Vec::new();
     match (info, meta) {
-        (Some(info), Some(meta)) if meta.member(SERVER_INFO_KEY).is_none() => edits.push(with_members(meta, &info)),
+        (Some(info), Some(meta)) if meta.member(SERVER_INFO_KEY).is_none() => {
+            edits.push(with_members(meta, &info))
+        }
         (Some(info), None) if !has("_meta") => members.push(format!(r#""_meta":{{{info}}}"#)),
         _ => {}
     }
@@ -121,7 +126,9 @@ pub(super) fn urls_to_visit(error: Value<'_>) -> Option<String> {
         .elements()
         .filter(Value::is_object)
         .enumerate()
-        .map(|(place, page)| format!(r#""{place}":{{"method":"elicitation/create","params":{}}}"#, page.raw()))
+        .map(|(place, page)| {
+            format!(r#""{place}":{{"method":"elicitation/create","params":{}}}"#, page.raw())
+        })
         .collect();
     let asks = (!asks.is_empty()).then(|| asks.join(","))?;
     Some(format!(r#"{{"resultType":"input_required","inputRequests":{{{asks}}}}}"#))
@@ -216,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_legacy_server_is_told_what_both_revisions_know() {
-        let text = r#"{"method":"x","params":{"sampling":{"tools":{}},"extensions":{"y":{}},"elicitation":{}}}"#;
+        let text =
+            r#"{"method":"x","params":{"sampling":{"tools":{}},"extensions":{"y":{}},"elicitation":{}}}"#;
         let parts = Parts::read(text.as_bytes()).unwrap();
         assert_eq!(legacy_capabilities(parts.params), r#"{"sampling":{"tools":{}},"elicitation":{}}"#);
         assert_eq!(legacy_capabilities(None), "{}");

@@ -44,13 +44,17 @@ pub(super) async fn initialize(
     versions.find(|version| version.string().as_deref() == Some(MODERN))?;
     bridge.verdict.legacy(false);
     let asked = parts.param("protocolVersion").and_then(|version| version.string());
-    let version = LEGACY_VERSIONS.into_iter().find(|known| asked.as_deref() == Some(*known)).unwrap_or(LEGACY);
+    let version =
+        LEGACY_VERSIONS.into_iter().find(|known| asked.as_deref() == Some(*known)).unwrap_or(LEGACY);
     let capabilities = discovery.result.and_then(|result| result.member("capabilities"));
     let announces = |name: &str| {
         capabilities.and_then(|all| all.member(name)?.member("listChanged")?.boolean()) == Some(true)
     };
-    let kinds =
-        [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")];
+    let kinds = [
+        ("tools", "toolsListChanged"),
+        ("prompts", "promptsListChanged"),
+        ("resources", "resourcesListChanged"),
+    ];
     let lift = Lift {
         capabilities: parts.param("capabilities").map_or("{}", |all| all.raw()).into(),
         client: parts.param("clientInfo").map_or_else(translate::own_info, |info| info.raw().into()).into(),
@@ -167,7 +171,8 @@ impl Call {
             };
             let Ok(answered) = Parts::read(&answer) else { return Some(answer) };
             let wanted = answered.result.filter(|result| {
-                result.member("resultType").and_then(|kind| kind.string()).as_deref() == Some("input_required")
+                result.member("resultType").and_then(|kind| kind.string()).as_deref()
+                    == Some("input_required")
             });
             let Some(wanted) = wanted else { return Some(answer) };
             input = match self.input(wanted).await {
@@ -292,7 +297,9 @@ async fn hear(process: Arc<Process>, request: Bytes, number: u64, idle: bool, co
     let stream = Stream::new(number, false);
     let mut reader = stream.reader();
     let Ok(parts) = Parts::read(&request) else { return };
-    let Ok(_ticket) = process.ask(Ask { idle, ..Ask::new(&request, &parts, stream) }, true).await else { return };
+    let Ok(_ticket) = process.ask(Ask { idle, ..Ask::new(&request, &parts, stream) }, true).await else {
+        return;
+    };
     while let Some((_, item)) = reader.next().await {
         if item.last {
             return;

@@ -1,0 +1,108 @@
+//! A directory of one instance of the engine `process`: in memory where the machine has such a place.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use aws_lc_rs::rand;
+use safeconduct_core::secret::Secret;
+
+const MEMORY: &str = "/dev/shm";
+/// Readable by this user alone.
+const DIRECTORY: u32 = 0o700;
+const FILE: u32 = 0o600;
+
+/// Removed with everything in it when it is dropped.
+pub(super) struct Scratch {
+    root: PathBuf,
+    home: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Scratch {
+    /// A new one.
+    pub(super) fn new(instance: &str) -> io::Result<Self> {
+        let mut random = [0; 8];
+        rand::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
+        let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let memory = Path::new(MEMORY);
+        let below = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let root = below.join(format!("safeconduct-{instance}-{hex}"));
+        let scratch = Self { home: root.join("home"), temporary: root.join("tmp"), root };
+        for directory in [&scratch.root, &scratch.home, &scratch.temporary] {
+            DirBuilder::new().mode(DIRECTORY).create(directory)?;
+        }
+        Ok(scratch)
+    }
+
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Where an in-memory file is: its own path, below this directory.
+    pub(super) fn place(&self, file: &Path) -> PathBuf {
+        let names = file.components().filter(|part| matches!(part, Component::Normal(_)));
+        self.root.join("files").join(names.collect::<PathBuf>())
+    }
+
+    /// Writes an in-memory file; who reads it meanwhile reads the old one or the new one, never a part.
+    pub(super) fn write(&self, file: &Path, content: &Secret) -> io::Result<()> {
+        let place = self.place(file);
+        let directory = place.parent().ok_or(ErrorKind::InvalidInput)?;
+        DirBuilder::new().recursive(true).mode(DIRECTORY).create(directory)?;
+        let mut name = place.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+        name.push(".new");
+        let fresh = directory.join(name);
+        let mut options = OpenOptions::new();
+        let mut written = options.write(true).create(true).truncate(true).mode(FILE).open(&fresh)?;
+        written.write_all(content.expose())?;
+        std::fs::rename(fresh, place)
+    }
+
+    /// Removes it.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.root) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear() {
+            tracing::warn!(%error, directory = %self.root.display(), "not removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use safeconduct_core::secret::Secret;
+
+    use super::Scratch;
+
+    #[test]
+    fn a_file_stays_inside_is_replaced_whole_and_is_this_users_alone() {
+        let scratch = Scratch::new("test").unwrap();
+        let file = Path::new("/run/../../etc/token");
+        for content in ["first", "second"] {
+            scratch.write(file, &Secret::new(content.into())).unwrap();
+            assert_eq!(std::fs::read_to_string(scratch.place(file)).unwrap(), content);
+        }
+        assert!(scratch.place(file).starts_with(&scratch.root));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&scratch.place(file)), mode(&scratch.root)), (0o600, 0o700));
+        let root = scratch.root.clone();
+        drop(scratch);
+        assert!(!root.exists());
+    }
+}
