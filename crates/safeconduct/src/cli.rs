@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
-use crate::commands::{check, completions, demo, explain, schema, serve, token, version};
+use crate::commands::{check, completions, demo, explain, run, schema, serve, token, version};
 use crate::exit::Exit;
 use crate::logging;
 use crate::present::{Paint, Said};
@@ -63,6 +64,23 @@ Examples:
         #[command(flatten)]
         file: File,
     },
+    /// Run one MCP server behind the gateway, without a file: an image, confined, or a program, or one that runs already.
+    ///
+    /// Without --issuer an identity provider for this machine is started with it, where you say who you are: no account
+    /// anywhere is needed.
+    #[command(after_help = "\
+Examples:
+  safeconduct run ghcr.io/acme/weather-mcp@sha256:... --allow api.weather.example:443
+  safeconduct run https://mcp.example.com/mcp --api-key env:EXAMPLE_KEY
+  safeconduct run -- npx -y @modelcontextprotocol/server-memory
+  safeconduct run --print-config ghcr.io/acme/weather-mcp@sha256:... > safeconduct.yaml")]
+    Run(Box<RunArgs>),
+    /// Try your own server with logins: `run` with an identity provider for this machine.
+    #[command(after_help = "\
+Examples:
+  safeconduct dev http://127.0.0.1:9000/mcp --user alice@example.com:support --user bob@example.com
+  safeconduct dev --policy policies/ -- python3 server.py")]
+    Dev(Box<RunArgs>),
     /// Find every mistake in a configuration and its policies, without the network.
     ///
     /// All problems at once, each with its line and what to do. Exits with 2 when there is an error; warnings are none.
@@ -162,6 +180,13 @@ impl Command {
                 demo::run(demo::Options { keep, json: format.output == Output::Json })
             }
             Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
+            Self::Run(args) => run::run(&args, Paint::of_stderr()),
+            Self::Dev(args) => match &args.issuer {
+                Some(_) => {
+                    Said::failure(Exit::Usage, "dev is its own identity provider: leave --issuer to run")
+                }
+                None => run::run(&args, Paint::of_stderr()),
+            },
             Self::Check { file, format } => check::run(&file.config, format.output, Paint::of_stderr()),
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Token(command) => token::run(&command, Paint::of_stdout()),

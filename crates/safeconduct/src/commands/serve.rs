@@ -14,6 +14,11 @@ use crate::config;
 /// # Errors
 /// The problems of the file as they are printed, or what could not be started.
 pub fn run(config: &Path, color: bool) -> Result<(), Failure> {
+    run_with(config, color, "")
+}
+
+/// The same, with something to say once it serves.
+pub(super) fn run_with(config: &Path, color: bool, notice: &str) -> Result<(), Failure> {
     let mut loaded = config::load(config);
     let policy = loaded.plan.as_ref().and_then(|plan| config::compile(plan, &mut loaded.report));
     let (Some(plan), Some(policy)) = (loaded.plan, policy) else {
@@ -27,6 +32,7 @@ pub fn run(config: &Path, color: bool) -> Result<(), Failure> {
     let admin =
         running.admin.map(|admin| format!("admin on http://{admin}: /healthz /readyz /metrics /status\n"));
     say(&format!("listening on {}\n{}{}", running.address, names.concat(), admin.unwrap_or_default()));
+    say(notice);
     running.watch(config.to_owned());
     signals.wait(&running, config);
     tracing::info!("draining");

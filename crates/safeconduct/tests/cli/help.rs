@@ -3,9 +3,11 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 12] = [
     &[],
     &["serve"],
+    &["run"],
+    &["dev"],
     &["demo"],
     &["check"],
     &["explain"],

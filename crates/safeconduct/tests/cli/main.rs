@@ -16,6 +16,7 @@ mod explain;
 mod gallery;
 mod help;
 mod program;
+mod run;
 mod serve;
 mod snapshot;
 mod tokens;

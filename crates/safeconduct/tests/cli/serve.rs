@@ -16,7 +16,7 @@ const SERVERS: &str = "issuers: { corp: { issuer: 'https://idp.example.com', jwk
 const POLICY: &str = "permit (principal, action, resource in Server::\"orders\");";
 
 /// A served configuration; ended when the test is.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     lines: Receiver<String>,
     here: PathBuf,
@@ -24,9 +24,13 @@ struct Served {
 
 impl Served {
     fn begin(name: &str) -> Self {
-        let here = laid_out(name, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n");
+        Self::spawn(laid_out(name, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"), &["serve"])
+    }
+
+    /// Any command that serves until it is told to end.
+    pub(crate) fn spawn(here: PathBuf, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_safeconduct"))
-            .arg("serve")
+            .args(arguments)
             .current_dir(&here)
             .env_clear()
             .stdin(Stdio::null())
@@ -41,7 +45,7 @@ impl Served {
     }
 
     /// Waits for a line with these words.
-    fn says(&self, words: &str) -> String {
+    pub(crate) fn says(&self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
@@ -54,12 +58,12 @@ impl Served {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         // Its standard error is closed when it ends.
         let until = Instant::now() + PATIENCE;
         while self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
