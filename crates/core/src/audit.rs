@@ -61,6 +61,28 @@ pub struct DecisionRecord {
     pub micros: u64,
 }
 
+/// Whom a credential speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeaksFor {
+    /// The caller of this very call.
+    Caller,
+    /// This program: the server cannot tell callers apart.
+    Gateway,
+    /// Nobody: there is none.
+    Nobody,
+}
+
+impl SpeaksFor {
+    /// The word of the audit line; None where there is no credential.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Caller => Some("caller"),
+            Self::Gateway => Some("gateway"),
+            Self::Nobody => None,
+        }
+    }
+}
+
 /// What the credential was, for the record. Never the credential itself.
 #[derive(Clone, Debug)]
 pub struct CredentialRecord {
@@ -68,6 +90,8 @@ pub struct CredentialRecord {
     pub steps: Arc<[Box<str>]>,
     /// `cache`, `issuer` (fetched for this call), `flight` (shared with a concurrent call), `configuration`, `none`.
     pub source: &'static str,
+    /// Whom it speaks for.
+    pub speaks_for: SpeaksFor,
     /// Audiences asked for.
     pub audience: Arc<[Box<str>]>,
     /// Scopes granted.

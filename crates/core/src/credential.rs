@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::audit::CredentialRecord;
+use crate::audit::{CredentialRecord, SpeaksFor};
 use crate::caller::{Fingerprint, Principal, SubjectToken};
 use crate::material::Material;
 use crate::secret::Secret;
@@ -98,6 +98,7 @@ impl Credential {
         let record = CredentialRecord {
             steps: nothing.clone(),
             source: "none",
+            speaks_for: SpeaksFor::Nobody,
             audience: nothing.clone(),
             scopes: nothing,
             expires: None,

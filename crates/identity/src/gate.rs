@@ -215,6 +215,7 @@ impl Pass {
                 }
                 Outcome::Failed
             }
+            Some(ExchangeError::Lost { .. }) => Outcome::Failed,
             _ => Outcome::Answered,
         };
         state.breaker.learn(outcome, self.probe, now);
@@ -227,7 +228,9 @@ impl Pass {
                     RefusedClient { until: now + REFUSED_FOR, error: error.clone(), probing: false };
                 state.clients.insert(self.client.clone(), refused);
             }
-            Some(ExchangeError::Unavailable { .. }) => self.release_client(&mut state),
+            Some(ExchangeError::Unavailable { .. } | ExchangeError::Lost { .. }) => {
+                self.release_client(&mut state);
+            }
             // Whatever else it said, it knows the client.
             _ if self.client_probe => {
                 state.clients.remove(&self.client);

@@ -50,7 +50,7 @@ mod tests {
 
     /// A new plan for the same store, whose step asks for this scope.
     fn reload(bench: &mut Bench, endpoint: &TokenEndpoint, scope: &str) {
-        let step = exchange(&endpoint.url, |config| config.scopes = vec![Template::fixed(scope)]);
+        let step = exchange(&endpoint.url, |config| config.targets.scopes = vec![Template::fixed(scope)]);
         let plan = (bench.edge.server.clone(), CredentialPlan::Chain(vec![step]));
         bench.credentials = Credentials::new(bench.store.clone(), [plan]);
     }
@@ -465,7 +465,8 @@ mod tests {
     async fn a_missing_claim_refuses_the_call_and_nobody_is_asked() {
         let endpoint = issuing(3600).await;
         let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
-            config.parameters = vec![("tenant".into(), Template::parse("{claim:tenant}", &[]).unwrap())];
+            config.targets.parameters =
+                vec![("tenant".into(), Template::parse("{claim:tenant}", &[]).unwrap())];
         })]);
         assert!(bench.token(&Caller::named("alice").with("tenant", "t1")).await.is_ok());
         assert_eq!(bench.token(&Caller::named("bob")).await, Err("SC-C08"));
@@ -557,7 +558,7 @@ mod tests {
         let held = gate.clone();
         let endpoint = TokenEndpoint::start(move |_| Reply::granted("issued", 3600).when(&held)).await;
         let bench = Arc::new(Bench::new(vec![exchange(&endpoint.url, |config| {
-            config.attempt_timeout = std::time::Duration::from_secs(1);
+            config.at.attempt_timeout = std::time::Duration::from_secs(1);
         })]));
         let began = std::time::Instant::now();
         let calls: Vec<_> = (0..500)

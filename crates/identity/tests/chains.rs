@@ -31,7 +31,7 @@ mod tests {
 
     fn second(url: &str) -> Arc<dyn Provider> {
         exchange(url, |config| {
-            config.audience = vec![Template::fixed("second-domain")];
+            config.targets.audience = vec![Template::fixed("second-domain")];
             config.subject_token_type = token_type::JWT.into();
         })
     }

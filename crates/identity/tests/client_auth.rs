@@ -16,7 +16,7 @@ mod certificates {
 
     use safeconduct_core::refusal::Reason;
     use safeconduct_identity::client_auth::{Aliases, CertificateKind, ClientAuth, TlsClientAuth};
-    use safeconduct_identity::provider::{Exchange, ExchangeConfig};
+    use safeconduct_identity::provider::Exchange;
     use safeconduct_identity::secret_source::SecretSource;
     use safeconduct_identity::wire::{Wire, WireConfig};
     use tokio::runtime::Handle;
@@ -50,7 +50,8 @@ mod certificates {
         }
 
         fn bench(&self, url: &str, client: &Arc<dyn ClientAuth>) -> Bench {
-            let config = ExchangeConfig { client: client.clone(), ..exchange_config(url) };
+            let mut config = exchange_config(url);
+            config.at.client = client.clone();
             Bench::new(vec![Arc::new(Exchange::new(config, self.wire.clone()).unwrap())])
         }
     }
@@ -194,7 +195,7 @@ mod assertions {
 
     fn bench(endpoint: &TokenEndpoint, client: impl ClientAuth + 'static) -> Bench {
         let client: Arc<dyn ClientAuth> = Arc::new(client);
-        Bench::new(vec![exchange(&endpoint.url, |config| config.client = client)])
+        Bench::new(vec![exchange(&endpoint.url, |config| config.at.client = client)])
     }
 
     async fn asks(bench: &Bench, caller: &str) -> Result<String, &'static str> {
@@ -368,7 +369,7 @@ mod bound_tokens {
 
     fn bound(config: &mut ExchangeConfig) {
         let client: Arc<dyn ClientAuth> = Arc::new(NoAuthentication::new(Some("gateway".into())));
-        config.client = Arc::new(KeyBound::new(client, DpopKey::generate().unwrap()));
+        config.at.client = Arc::new(KeyBound::new(client, DpopKey::generate().unwrap()));
     }
 
     async fn bench(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (TokenEndpoint, Bench) {

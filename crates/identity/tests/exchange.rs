@@ -21,7 +21,7 @@ mod tests {
     use safeconduct_core::secret::Secret;
     use safeconduct_identity::client_auth::{AssertionAudience, PrivateKeyJwt};
     use safeconduct_identity::provider::{
-        ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError,
+        Actor, AudienceCheck, BadTarget, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError,
         IssuedTypeCheck, RequestedType, token_type,
     };
     use safeconduct_identity::secret_source::SecretSource;
@@ -67,8 +67,8 @@ mod tests {
     async fn the_parameters_of_rfc_8693_are_sent_and_the_call_leaves_with_the_result() {
         let endpoint = TokenEndpoint::start(|_| Reply::granted("issued", 3600)).await;
         let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
-            config.audience.push(Template::fixed("second"));
-            config.resource = vec![Template::fixed("https://api.example.com/a?b=c")];
+            config.targets.audience.push(Template::fixed("second"));
+            config.targets.resource = vec![Template::fixed("https://api.example.com/a?b=c")];
         })]);
         let alice = Caller::named("alice");
         let outbound = bench.acquire(&alice).await.unwrap();
@@ -96,7 +96,7 @@ mod tests {
         let asked_with = |kind: RequestedType| {
             exchange(&endpoint.url, |config| {
                 config.requested_token_type = kind;
-                config.parameters =
+                config.targets.parameters =
                     vec![("connector_id".into(), Template::parse("c-{subject}", &[]).unwrap())];
             })
         };
@@ -115,7 +115,7 @@ mod tests {
         let endpoint = TokenEndpoint::start(|_| Reply::granted("issued", 3600)).await;
         let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
             let token = SecretSource::given(Secret::new(b"the-actor".to_vec())).unwrap();
-            config.actor = Some(ActorToken { token, token_type: token_type::JWT.into() });
+            config.actor = Some(Actor::Configured { token, token_type: token_type::JWT.into() });
         })]);
         assert_eq!(bench.token(&Caller::named("alice")).await, issued());
         assert_eq!(endpoint.asked()[0].one("actor_token"), "the-actor");
@@ -133,23 +133,27 @@ mod tests {
         assert_eq!(made(&|_| ()), Ok(()));
         let resource = |text: &str| {
             let text = text.to_owned();
-            made(&move |config| config.resource = vec![Template::fixed(&text)])
+            made(&move |config| config.targets.resource = vec![Template::fixed(&text)])
         };
         assert_eq!(resource("https://api/x?y"), Ok(()));
-        assert!(matches!(resource("https://api/#part"), Err(ExchangeConfigError::Resource(_))));
-        assert!(matches!(resource("/relative"), Err(ExchangeConfigError::Resource(_))));
+        assert!(matches!(
+            resource("https://api/#part"),
+            Err(ExchangeConfigError::Target(BadTarget::Resource(_)))
+        ));
+        assert!(matches!(resource("/relative"), Err(ExchangeConfigError::Target(BadTarget::Resource(_)))));
         let actor = made(&|config| {
             let token = SecretSource::given(Secret::new(b"a".to_vec())).unwrap();
-            config.actor = Some(ActorToken { token, token_type: "".into() });
+            config.actor = Some(Actor::Configured { token, token_type: "".into() });
         });
         assert!(matches!(actor, Err(ExchangeConfigError::TokenType(_))));
-        let own = made(&|config| config.parameters = vec![("subject_token".into(), Template::fixed("x"))]);
-        assert!(matches!(own, Err(ExchangeConfigError::Parameter(_))));
-        let scope = made(&|config| config.scopes = vec![Template::fixed("a b")]);
-        assert!(matches!(scope, Err(ExchangeConfigError::Scope(_))));
+        let own =
+            made(&|config| config.targets.parameters = vec![("subject_token".into(), Template::fixed("x"))]);
+        assert!(matches!(own, Err(ExchangeConfigError::Target(BadTarget::Parameter(_)))));
+        let scope = made(&|config| config.targets.scopes = vec![Template::fixed("a b")]);
+        assert!(matches!(scope, Err(ExchangeConfigError::Target(BadTarget::Scope(_)))));
         let nothing = made(&|config| {
-            config.audience.clear();
-            config.scopes.clear();
+            config.targets.audience.clear();
+            config.targets.scopes.clear();
         });
         assert_eq!(nothing, Err(ExchangeConfigError::NoTarget));
     }
@@ -166,7 +170,7 @@ mod tests {
         let key = SecretSource::given(Secret::new(key.as_ref().to_vec())).unwrap();
         let client =
             PrivateKeyJwt::new("gateway".into(), key, None, None, AssertionAudience::TokenEndpoint).unwrap();
-        let bench = Bench::new(vec![exchange(&endpoint.url, |config| config.client = Arc::new(client))]);
+        let bench = Bench::new(vec![exchange(&endpoint.url, |config| config.at.client = Arc::new(client))]);
         assert_eq!(bench.token(&Caller::named("alice")).await, issued());
         let asked = endpoint.asked();
         assert_eq!(asked.len(), 2);
@@ -199,7 +203,7 @@ mod tests {
     /// Edge: 16, 17
     #[tokio::test]
     async fn the_issued_type_must_be_there_unless_lenient_and_must_be_the_requested_one_always() {
-        let lenient = |config: &mut ExchangeConfig| config.issued_type_check = IssuedTypeCheck::Lenient;
+        let lenient = |config: &mut ExchangeConfig| config.expected.type_check = IssuedTypeCheck::Lenient;
         let missing = || answer(json!({ "issued_token_type": null }));
         assert_eq!(outcome(missing(), |_| ()).await, BAD_ANSWER);
         assert_eq!(outcome(missing(), lenient).await, issued());
@@ -238,8 +242,8 @@ mod tests {
         let scopes_granted = async |reply: Reply, broader: BroaderScope| {
             let endpoint = TokenEndpoint::start(move |_| reply.clone()).await;
             let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
-                config.scopes.push(Template::fixed("write"));
-                config.broader_scope = broader;
+                config.targets.scopes.push(Template::fixed("write"));
+                config.expected.broader_scope = broader;
             })]);
             let outbound = bench.acquire(&Caller::named("alice")).await.map_err(|reason| reason.code())?;
             Ok::<_, &str>(outbound.credential().record().scopes.join(" "))
@@ -260,7 +264,7 @@ mod tests {
     async fn a_jwt_for_another_audience_is_refused() {
         let token = |audience: Value| answer(json!({ "access_token": jwt(&json!({ "aud": audience })) }));
         let accepted = async |audience: Value, check: AudienceCheck| {
-            outcome(token(audience), |config| config.audience_check = check).await.is_ok()
+            outcome(token(audience), |config| config.expected.audience_check = check).await.is_ok()
         };
         assert!(accepted(json!("backend"), AudienceCheck::Exact).await);
         assert!(accepted(json!(["backend"]), AudienceCheck::Exact).await);
@@ -271,10 +275,10 @@ mod tests {
         assert!(!accepted(json!("other"), AudienceCheck::Contains).await);
         assert!(accepted(json!("other"), AudienceCheck::Off).await);
         let expected =
-            |config: &mut ExchangeConfig| config.expected_audience = vec!["https://backend".into()];
+            |config: &mut ExchangeConfig| config.expected.audience = vec!["https://backend".into()];
         assert!(outcome(token(json!("https://backend")), expected).await.is_ok());
         let expected =
-            |config: &mut ExchangeConfig| config.expected_audience = vec!["https://backend".into()];
+            |config: &mut ExchangeConfig| config.expected.audience = vec!["https://backend".into()];
         assert_eq!(outcome(token(json!("backend")), expected).await, BAD_ANSWER);
     }
 
@@ -300,8 +304,9 @@ mod tests {
     async fn the_subject_token_handed_back_is_refused() {
         let endpoint =
             TokenEndpoint::start(|asked: &Asked| Reply::granted(asked.one("subject_token"), 3600)).await;
-        let bench =
-            Bench::new(vec![exchange(&endpoint.url, |config| config.audience_check = AudienceCheck::Off)]);
+        let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
+            config.expected.audience_check = AudienceCheck::Off
+        })]);
         assert_eq!(bench.token(&Caller::named("alice")).await, BAD_ANSWER);
     }
 

@@ -17,36 +17,89 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use safeconduct_identity::provider::Provider;
+    use safeconduct_identity::provider::{Provider, TokenEndpoint as TokenEndpointConfig};
     use serde_json::json;
     use tokio::sync::Semaphore;
 
-    use super::support::{Bench, Caller, NOW, Reply, TokenEndpoint, exchange, jwt, sent, until};
+    use super::support::{
+        Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, client_credentials, exchange, id_jag,
+        jwt, jwt_bearer, sent, until,
+    };
 
     /// One provider: how it is made for an endpoint, and what its endpoint says.
     struct Row {
         name: &'static str,
-        make: fn(&str) -> Arc<dyn Provider>,
-        /// A success, with the token `issued`.
-        granted: fn() -> Reply,
+        /// The provider, and what else a chain that ends in a credential needs.
+        make: fn(&str) -> Vec<Arc<dyn Provider>>,
+        /// The token of a success.
+        token: fn() -> String,
+        /// A success, with that token.
+        granted: fn(String) -> Reply,
         /// The caller may not have it.
         refused: fn() -> Reply,
-        /// The caller's token has ended, says the endpoint.
-        expired: fn() -> Reply,
-        /// A success for somebody else; None where the answer cannot tell.
-        wrong_audience: Option<fn() -> Reply>,
+        /// The caller's token has ended, says the endpoint; None for what asks in no caller's name.
+        expired: Option<fn() -> Reply>,
+        /// The token of a success for somebody else; None where the answer cannot tell.
+        wrong_audience: Option<fn() -> String>,
     }
 
-    const TABLE: &[Row] = &[Row {
-        name: "exchange",
-        make: |url| exchange(url, |config| config.attempt_timeout = Duration::from_secs(1)),
-        granted: || Reply::granted("issued", 3600),
-        refused: || Reply::error(400, "invalid_target"),
-        expired: || Reply::error(400, "invalid_grant"),
-        wrong_audience: Some(|| {
-            Reply::granted(&jwt(&json!({ "aud": "somebody-else", "exp": NOW.secs() + 3600 })), 3600)
-        }),
-    }];
+    impl Row {
+        fn success(&self) -> impl Fn() -> Reply + Send + Sync + use<> {
+            let (granted, token) = (self.granted, (self.token)());
+            move || granted(token.clone())
+        }
+    }
+
+    fn issued() -> String {
+        "issued".into()
+    }
+
+    fn for_somebody_else() -> String {
+        jwt(&json!({ "aud": "somebody-else", "exp": NOW.secs() + 3600 }))
+    }
+
+    fn impatient(at: &mut TokenEndpointConfig) {
+        at.attempt_timeout = Duration::from_secs(1);
+    }
+
+    const TABLE: &[Row] = &[
+        Row {
+            name: "exchange",
+            make: |url| vec![exchange(url, |config| impatient(&mut config.at))],
+            token: issued,
+            granted: |token| Reply::granted(&token, 3600),
+            refused: || Reply::error(400, "invalid_target"),
+            expired: Some(|| Reply::error(400, "invalid_grant")),
+            wrong_audience: Some(for_somebody_else),
+        },
+        Row {
+            name: "client_credentials",
+            make: |url| vec![client_credentials(url, |config| impatient(&mut config.at))],
+            token: issued,
+            granted: |token| Reply::token(&token, 3600),
+            refused: || Reply::error(400, "invalid_scope"),
+            expired: None,
+            wrong_audience: Some(for_somebody_else),
+        },
+        Row {
+            name: "jwt_bearer",
+            make: |url| vec![jwt_bearer(url, |config| impatient(&mut config.at))],
+            token: issued,
+            granted: |token| Reply::token(&token, 3600),
+            refused: || Reply::error(400, "unauthorized_client"),
+            expired: Some(|| Reply::error(400, "invalid_grant")),
+            wrong_audience: Some(for_somebody_else),
+        },
+        Row {
+            name: "id_jag",
+            make: |url| vec![id_jag(url, |config| impatient(&mut config.at)), Arc::new(HandedOn)],
+            token: || assertion(&json!({})),
+            granted: |token| Reply::id_jag(&token),
+            refused: || Reply::error(403, "access_denied"),
+            expired: Some(|| Reply::error(400, "invalid_grant")),
+            wrong_audience: Some(|| assertion(&json!({ "aud": "https://somebody.else" }))),
+        },
+    ];
 
     /// The provider at an endpoint with this script, and what a call comes to.
     async fn outcome(
@@ -54,14 +107,14 @@ mod tests {
         script: impl Fn(usize) -> Reply + Send + Sync + 'static,
     ) -> Result<String, &'static str> {
         let endpoint = TokenEndpoint::start(move |asked| script(asked.number)).await;
-        Bench::new(vec![(row.make)(&endpoint.url)]).token(&Caller::named("alice")).await
+        Bench::new((row.make)(&endpoint.url)).token(&Caller::named("alice")).await
     }
 
     #[tokio::test]
     async fn granted() {
         for row in TABLE {
-            let granted = row.granted;
-            assert_eq!(outcome(row, move |_| granted()).await, Ok("issued".into()), "{}", row.name);
+            let granted = row.success();
+            assert_eq!(outcome(row, move |_| granted()).await, Ok((row.token)()), "{}", row.name);
         }
     }
 
@@ -75,8 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn expired() {
-        for row in TABLE {
-            let expired = row.expired;
+        for (row, expired) in TABLE.iter().filter_map(|row| Some((row, row.expired?))) {
             assert_eq!(outcome(row, move |_| expired()).await, Err("SC-C01"), "{}", row.name);
         }
     }
@@ -84,16 +136,16 @@ mod tests {
     #[tokio::test]
     async fn wrong_audience() {
         for (row, wrong) in TABLE.iter().filter_map(|row| Some((row, row.wrong_audience?))) {
-            assert_eq!(outcome(row, move |_| wrong()).await, Err("SC-C06"), "{}", row.name);
+            assert_eq!(outcome(row, move |_| (row.granted)(wrong())).await, Err("SC-C06"), "{}", row.name);
         }
     }
 
     #[tokio::test]
     async fn a_server_error_then_success() {
         for row in TABLE {
-            let granted = row.granted;
+            let granted = row.success();
             let script = move |number| if number == 1 { Reply::json(503, "") } else { granted() };
-            assert_eq!(outcome(row, script).await, Ok("issued".into()), "{}", row.name);
+            assert_eq!(outcome(row, script).await, Ok((row.token)()), "{}", row.name);
             assert_eq!(outcome(row, |_| Reply::json(503, "")).await, Err("SC-C07"), "{}", row.name);
         }
     }
@@ -101,9 +153,9 @@ mod tests {
     #[tokio::test]
     async fn a_broken_connection_then_success() {
         for row in TABLE {
-            let granted = row.granted;
+            let granted = row.success();
             let script = move |number| if number == 1 { Reply::broken() } else { granted() };
-            assert_eq!(outcome(row, script).await, Ok("issued".into()), "{}", row.name);
+            assert_eq!(outcome(row, script).await, Ok((row.token)()), "{}", row.name);
         }
     }
 
@@ -112,7 +164,7 @@ mod tests {
     async fn no_answer_in_time() {
         for row in TABLE {
             let never = Arc::new(Semaphore::new(0));
-            let (granted, began) = (row.granted, Instant::now());
+            let (granted, began) = (row.success(), Instant::now());
             let outcome = outcome(row, move |_| granted().when(&never)).await;
             assert_eq!(outcome, Err("SC-C07"), "{}", row.name);
             assert!(began.elapsed() < Duration::from_secs(5), "{}", row.name);
@@ -147,16 +199,16 @@ mod tests {
     async fn slow_but_in_time() {
         for row in TABLE {
             let gate = Arc::new(Semaphore::new(0));
-            let (granted, held) = (row.granted, gate.clone());
+            let (granted, held) = (row.success(), gate.clone());
             let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
-            let bench = Arc::new(Bench::new(vec![(row.make)(&endpoint.url)]));
+            let bench = Arc::new(Bench::new((row.make)(&endpoint.url)));
             let call = tokio::spawn({
                 let bench = bench.clone();
                 async move { bench.acquire(&Caller::named("alice")).await.map(|outbound| sent(&outbound)) }
             });
             until(|| endpoint.count() == 1).await;
             gate.add_permits(1);
-            assert_eq!(call.await.unwrap().unwrap(), "issued", "{}", row.name);
+            assert_eq!(call.await.unwrap().unwrap(), (row.token)(), "{}", row.name);
         }
     }
 
@@ -165,9 +217,9 @@ mod tests {
     async fn cancelled() {
         for row in TABLE {
             let gate = Arc::new(Semaphore::new(0));
-            let (granted, held) = (row.granted, gate.clone());
+            let (granted, held) = (row.success(), gate.clone());
             let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
-            let bench = Arc::new(Bench::new(vec![(row.make)(&endpoint.url)]));
+            let bench = Arc::new(Bench::new((row.make)(&endpoint.url)));
             let call = tokio::spawn({
                 let bench = bench.clone();
                 async move { bench.token(&Caller::named("alice")).await }
@@ -176,7 +228,7 @@ mod tests {
             call.abort();
             gate.add_permits(1);
             until(|| bench.store.status().entries == 1).await;
-            assert_eq!(bench.token(&Caller::named("alice")).await, Ok("issued".into()), "{}", row.name);
+            assert_eq!(bench.token(&Caller::named("alice")).await, Ok((row.token)()), "{}", row.name);
             assert_eq!(endpoint.count(), 1, "{}", row.name);
         }
     }
@@ -184,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn it_names_itself_and_its_counterpart_and_no_secret() {
         for row in TABLE {
-            let provider = (row.make)("http://127.0.0.1:1/token");
+            let provider = &(row.make)("http://127.0.0.1:1/token")[0];
             assert_eq!(provider.name(), row.name);
             assert_eq!(&*provider.description().step, row.name);
             assert!(

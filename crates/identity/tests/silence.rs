@@ -93,7 +93,7 @@ mod tests {
         let bench = Bench::new(vec![exchange(&endpoint.url, |config| {
             let secret = SecretSource::given(Secret::new(b"marker-client-secret".to_vec())).unwrap();
             let client = ClientSecretBasic::new("gateway".into(), secret, BasicEncoding::Form).unwrap();
-            config.client = Arc::new(client);
+            config.at.client = Arc::new(client);
         })]);
         let (mut told, mut tokens) = (String::new(), Vec::new());
         for number in 0..9 {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use safeconduct_core::audit::{CredentialRecord, DecisionRecord, Record, Trail};
+use safeconduct_core::audit::{CredentialRecord, DecisionRecord, Record, SpeaksFor, Trail};
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::{Catalogue, Delivery, Server};
 use safeconduct_core::time::Timestamp;
@@ -101,6 +101,7 @@ fn call(record: &mut Record) {
     record.credential = Some(CredentialRecord {
         steps: list(&["exchange"]),
         source: "cache",
+        speaks_for: SpeaksFor::Caller,
         audience: list(&["backend-server"]),
         scopes: list(&["backend-api:read", "x"]),
         expires: Some(Timestamp::from_secs(1_763_809_200)),
@@ -155,7 +156,7 @@ fn an_answered_call_is_one_line_as_documented() {
         r#""principal":null,"server":"orders","era":"2025-11-25","method":"tools/call","#,
         r#""target":"refund \"now\"\n","arguments":"ARGUMENTS","#,
         r#""decision":{"effect":"permit","policies":["policies/orders.cedar:4"],"micros":18},"#,
-        r#""credential":{"steps":["exchange"],"source":"cache","audience":["backend-server"],"#,
+        r#""credential":{"steps":["exchange"],"source":"cache","identity":"caller","audience":["backend-server"],"#,
         r#""scopes":["backend-api:read","x"],"expires":"2025-11-22T11:00:00.000Z","fingerprint":null},"#,
         r#""backend":{"status":200,"micros":2310},"bytes_in":184,"bytes_out":921,"micros":1000}"#,
         "\n",

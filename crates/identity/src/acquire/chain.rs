@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use safeconduct_core::audit::SpeaksFor;
 use safeconduct_core::caller::Principal;
 use safeconduct_core::server::{Delivery, Server};
 
 use super::alike::Alike;
 use crate::cache::{Cache, Fields, Slot};
 use crate::gate::{Gate, Gates};
-use crate::provider::{Description, Provider, StaticSecret};
+use crate::provider::{Description, Provider, StaticSecret, SubjectUse, Whose};
 use crate::template::MissingClaim;
 
 /// How a server's credential comes about, as the configuration says it.
@@ -34,6 +35,10 @@ pub(super) struct Leg {
     pub(super) provider: Arc<dyn Provider>,
     /// Hash over the configuration of this step and of those before it, and the server's name and delivery.
     digest: [u8; 32],
+    /// What it gives is this program's own, the same for all callers, as far as no template says otherwise.
+    pub(super) shared: bool,
+    /// How often the next step may present what this one gives.
+    pub(super) presented: SubjectUse,
     /// Where it asks, and as which client; None for what asks no one.
     pub(super) gate: Option<(Arc<Gate>, Box<str>)>,
     pub(super) audience: Alike,
@@ -49,15 +54,28 @@ impl Chain {
         before.text(&server.name);
         identify(&server.delivery, &mut before);
         let mut digest = before.digest();
-        let leg = |provider: Arc<dyn Provider>| {
+        let next_use = providers.iter().skip(1).map(|next| next.subject_use()).chain([SubjectUse::Any]);
+        let uses: Vec<SubjectUse> = next_use.collect();
+        let mut shared = false;
+        let leg = |(provider, presented): (Arc<dyn Provider>, SubjectUse)| {
             let mut fields = Fields::new();
             fields.bytes(&digest);
             provider.identify(&mut fields);
             digest = fields.digest();
+            shared = match provider.whose() {
+                Whose::Subject => shared,
+                Whose::Caller => false,
+                Whose::Gateway => true,
+            };
             let gate = provider.counterpart().map(|it| (gates.to(it.endpoint), Box::from(it.client)));
-            Leg { provider, digest, gate, audience: Alike::default(), scopes: Alike::default() }
+            let (audience, scopes) = (Alike::default(), Alike::default());
+            Leg { provider, digest, shared, presented, gate, audience, scopes }
         };
-        Self { legs: providers.into_iter().map(leg).collect(), steps, delivery: server.delivery.clone() }
+        Self {
+            legs: providers.into_iter().zip(uses).map(leg).collect(),
+            steps,
+            delivery: server.delivery.clone(),
+        }
     }
 
     pub(super) fn last(&self) -> usize {
@@ -94,8 +112,17 @@ impl Chain {
         for leg in self.legs.iter().take(index + 1) {
             leg.provider.inputs(caller, &mut inputs)?;
         }
-        let digest = self.legs.get(index).map_or([0; 32], |leg| leg.digest);
+        let (digest, shared) = self.legs.get(index).map_or(([0; 32], false), |leg| (leg.digest, leg.shared));
+        // What the caller's claims shaped is the caller's, though it was bought with something shared.
+        if shared && inputs.is_empty() {
+            return Ok(cache.shared_slot(&digest));
+        }
         Ok(cache.slot(&digest, caller, &inputs))
+    }
+
+    /// Whom the last step's answer speaks for.
+    pub(super) fn speaks_for(&self) -> SpeaksFor {
+        if self.legs.last().is_some_and(|leg| leg.shared) { SpeaksFor::Gateway } else { SpeaksFor::Caller }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use safeconduct_core::audit::CredentialRecord;
+use safeconduct_core::audit::{CredentialRecord, SpeaksFor};
 use safeconduct_core::credential::Credential;
 use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
@@ -36,6 +36,7 @@ impl Fixed {
         let record = CredentialRecord {
             steps: Arc::new([secret.name().into()]),
             source: "configuration",
+            speaks_for: SpeaksFor::Gateway,
             audience: nothing.clone(),
             scopes: nothing,
             expires: None,

@@ -12,7 +12,7 @@ use safeconduct_core::time::Timestamp;
 use super::chain::{Chain, Leg};
 use super::store::CredentialStore;
 use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead};
-use crate::provider::{ExchangeError, Granted, Subject, Use};
+use crate::provider::{ExchangeError, Granted, Subject, SubjectUse, Use};
 
 /// Begins the fetch of a step's answer.
 pub(super) fn begin(
@@ -24,8 +24,10 @@ pub(super) fn begin(
 ) {
     let runtime = store.runtime.clone();
     runtime.spawn(async move {
-        let flight = Flight { store, chain, warrant };
-        let (landed, keep) = match flight.fetch(index).await {
+        let bound = lead.bound(warrant.principal().expires);
+        let flight = Flight { store, chain, warrant, bound };
+        let fetched = flight.fetch(index).await.map_err(|failure| flight.in_whose_name(index, failure));
+        let (landed, keep) = match fetched {
             Ok(granted) => flight.settle(index, granted),
             Err(failure) => flight.refused(index, failure),
         };
@@ -37,6 +39,8 @@ struct Flight {
     store: Arc<CredentialStore>,
     chain: Arc<Chain>,
     warrant: Warrant,
+    /// Until when what is fetched may serve, as far as the caller goes.
+    bound: Timestamp,
 }
 
 type Failed = Arc<Failure>;
@@ -56,14 +60,38 @@ impl Flight {
         };
         let (subject, kept) = self.subject(before).await?;
         match self.ask(leg, index, Subject::Step(subject.clone())).await {
-            // What was kept may have been revoked meanwhile: once more from a new one.
-            Err(failure) if kept && matches!(failure.error, ExchangeError::SubjectRefused { .. }) => {
+            Err(failure) if self.wants_another(before, kept, &failure.error) => {
                 self.let_go(before, &subject);
-                let (subject, _) = self.subject(before).await?;
-                self.ask(leg, index, Subject::Step(subject)).await
+                let (another, _) = self.subject(before).await?;
+                // The same once more would be a repetition of what may be used up, or was refused.
+                if another.is_same_as(&subject) {
+                    return Err(failure);
+                }
+                self.ask(leg, index, Subject::Step(another)).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Whether the step is worth asking once more with a new answer of the step before: what was kept may have
+    /// been revoked meanwhile; what was presented may be used up.
+    fn wants_another(&self, before: usize, kept: bool, error: &ExchangeError) -> bool {
+        match error {
+            ExchangeError::SubjectRefused { .. } => kept,
+            ExchangeError::Lost { .. } => {
+                self.chain.leg(before).is_some_and(|leg| leg.presented != SubjectUse::Any)
+            }
+            _ => false,
+        }
+    }
+
+    /// What a refusal is to the caller, where the step asked in this program's own name.
+    fn in_whose_name(&self, index: usize, failure: Failed) -> Failed {
+        let own = *failure.step == *self.chain.label(index);
+        if !own || self.chain.leg(index).is_none_or(|leg| !leg.shared) {
+            return failure;
+        }
+        Arc::new(Failure { step: failure.step.clone(), error: failure.error.clone().in_own_name() })
     }
 
     /// The answer of an earlier step, and whether it was already there.
@@ -154,6 +182,7 @@ impl Flight {
             let record = CredentialRecord {
                 steps: self.chain.steps.clone(),
                 source: "cache",
+                speaks_for: self.chain.speaks_for(),
                 audience,
                 scopes,
                 expires,
@@ -166,8 +195,9 @@ impl Flight {
                 }
             }
         };
-        let caller_expires = self.warrant.principal().expires;
-        let bounds = self.chain.leg(index).zip(expires).map(|(leg, expires)| Bounds {
+        let caller_expires = self.bound;
+        let leg = self.chain.leg(index).filter(|leg| leg.presented != SubjectUse::Once);
+        let bounds = leg.zip(expires).map(|(leg, expires)| Bounds {
             expires,
             caller_expires,
             longest: leg.provider.max_lifetime(),
@@ -185,7 +215,7 @@ impl Flight {
     /// What is remembered of a failure: only by the step that failed, and only what is the question's fault.
     fn refused(&self, index: usize, failure: Failed) -> (Landed, Option<Keep>) {
         let own = *failure.step == *self.chain.label(index);
-        let asked_with = self.warrant.principal().expires;
+        let asked_with = self.bound;
         let keep =
             failure.error.remembered().filter(|_| own).map(|lasting| Keep::Refusal { lasting, asked_with });
         (Err(failure), keep)

@@ -51,6 +51,11 @@ impl Lead {
         (Self { cache, slot, sender, landed: false }, landing)
     }
 
+    /// See [`Slot::bound`].
+    pub(crate) fn bound(&self, caller_expires: Timestamp) -> Timestamp {
+        self.slot.bound(caller_expires)
+    }
+
     /// Ends the flight: keeps what is to be kept, and tells all who wait.
     pub(crate) fn land(mut self, outcome: Landed, keep: Option<Keep>, now: Moment) {
         self.landed = true;

@@ -55,6 +55,11 @@ impl Fields {
         self
     }
 
+    /// True when nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// SHA-256 over the fields: what a plan keeps of its configuration.
     pub fn digest(&self) -> [u8; 32] {
         let mut out = [0; 32];

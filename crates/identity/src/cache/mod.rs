@@ -67,6 +67,15 @@ impl Default for CacheLimits {
 pub(crate) struct Slot {
     pub(crate) key: Key,
     caller: CallerTag,
+    shared: bool,
+}
+
+impl Slot {
+    /// Until when what is kept here may serve as far as the caller goes, whose own token ends then: for ever
+    /// where it is not the caller's.
+    pub(crate) fn bound(&self, caller_expires: Timestamp) -> Timestamp {
+        if self.shared { Timestamp::from_micros(u64::MAX) } else { caller_expires }
+    }
 }
 
 /// The two clocks, read once.
@@ -140,12 +149,20 @@ impl Cache {
         Slot {
             key: self.keys.key(plan, fingerprint, inputs),
             caller: self.callers.hash_one((issuer, subject)),
+            shared: false,
         }
     }
 
-    /// Looks up, joins a fetch under way, or takes the lead of a new one. `asked_with` is the end of the caller's
-    /// token: a newer one than a refusal was given to is worth asking with again.
-    pub(crate) fn look(self: &Arc<Self>, slot: Slot, now: Moment, asked_with: Timestamp) -> Found {
+    /// The place of a step's answer that is the same for all callers. No issuer has an empty identifier.
+    pub(crate) fn shared_slot(&self, plan: &[u8; 32]) -> Slot {
+        let nobody = self.slot_of(plan, Fingerprint([0; 32]), "", "", &Fields::new());
+        Slot { shared: true, ..nobody }
+    }
+
+    /// Looks up, joins a fetch under way, or takes the lead of a new one. `caller_expires` is the end of the
+    /// caller's token: a newer one than a refusal was given to is worth asking with again.
+    pub(crate) fn look(self: &Arc<Self>, slot: Slot, now: Moment, caller_expires: Timestamp) -> Found {
+        let asked_with = slot.bound(caller_expires);
         let mut shard = self.shard(slot.caller);
         if let Some(entry) = shard.touch(&slot.key)
             && entry.is_live(now.steady, now.wall)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use safeconduct_core::audit::CredentialRecord;
+use safeconduct_core::audit::{CredentialRecord, SpeaksFor};
 use safeconduct_core::caller::Fingerprint;
 use safeconduct_core::credential::Credential;
 use safeconduct_core::material::Material;
@@ -84,6 +84,7 @@ fn credential(whose: &str, expires: Timestamp, steady_end: Duration) -> Credenti
     let record = CredentialRecord {
         steps: Arc::new([]),
         source: "cache",
+        speaks_for: SpeaksFor::Caller,
         audience: Arc::new([whose.into()]),
         scopes: Arc::new([steady_end.as_secs().to_string().into()]),
         expires: Some(expires),

@@ -68,6 +68,12 @@ pub enum ExchangeError {
         /// What was seen.
         problem: String,
     },
+    /// It was asked, and what came of it is not known: what it was given may be used up.
+    #[error("the token endpoint is not available: {problem}")]
+    Lost {
+        /// What was seen.
+        problem: String,
+    },
     /// The caller's token lacks what the configuration needs of it.
     #[error(transparent)]
     MissingClaim(#[from] MissingClaim),
@@ -84,7 +90,7 @@ impl ExchangeError {
             Self::ClientRefused { .. } => "client_refused",
             Self::Misconfigured { .. } => "misconfigured",
             Self::BadAnswer { .. } => "bad_answer",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::Lost { .. } => "unavailable",
             Self::MissingClaim(_) => "missing_claim",
         }
     }
@@ -99,7 +105,21 @@ impl ExchangeError {
             Self::StepUp { .. } | Self::Interaction { .. } | Self::BadAnswer { .. } => {
                 Some(Duration::from_secs(5))
             }
-            Self::ClientRefused { .. } | Self::Unavailable { .. } | Self::MissingClaim(_) => None,
+            Self::ClientRefused { .. }
+            | Self::Unavailable { .. }
+            | Self::Lost { .. }
+            | Self::MissingClaim(_) => None,
+        }
+    }
+
+    /// The same of something that was asked for in this program's own name: no login of the caller's mends it.
+    #[must_use]
+    pub fn in_own_name(self) -> Self {
+        match self {
+            Self::SubjectRefused { error } => Self::Denied { error },
+            Self::StepUp { .. } => Self::Denied { error: "step_up".into() },
+            Self::Interaction { .. } => Self::Denied { error: "interaction_required".into() },
+            other => other,
         }
     }
 
@@ -117,6 +137,7 @@ impl ExchangeError {
             Self::Misconfigured { error } => Reason::StepMisconfigured { step, error },
             Self::BadAnswer { problem } => Reason::BadTokenAnswer { step, problem },
             Self::Unavailable { retry_after, .. } => Reason::TokenEndpointUnavailable { step, retry_after },
+            Self::Lost { .. } => Reason::TokenEndpointUnavailable { step, retry_after: None },
             Self::MissingClaim(MissingClaim(name)) => Reason::MissingClaim(name),
         }
     }
@@ -125,10 +146,10 @@ impl ExchangeError {
 impl From<WireError> for ExchangeError {
     fn from(error: WireError) -> Self {
         match error {
-            WireError::Connect { .. }
-            | WireError::Broken { .. }
-            | WireError::Timeout { .. }
-            | WireError::ShuttingDown => Self::Unavailable { retry_after: None, problem: error.to_string() },
+            WireError::Connect { .. } | WireError::ShuttingDown => {
+                Self::Unavailable { retry_after: None, problem: error.to_string() }
+            }
+            WireError::Broken { .. } | WireError::Timeout { .. } => Self::Lost { problem: error.to_string() },
             // The endpoint knows this client by its certificate.
             WireError::CertificateRefused { .. } => {
                 Self::ClientRefused { error: "certificate_refused".into() }

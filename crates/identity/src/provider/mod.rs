@@ -7,16 +7,24 @@
 
 mod answer;
 mod classify;
+mod client_credentials;
 mod exchange;
+mod id_jag;
 mod issued;
+mod jwt_bearer;
 mod kind;
+mod oauth;
 mod static_secret;
 
 pub(crate) use answer::TokenText;
 pub use classify::ExchangeError;
-pub use exchange::{
-    ActorToken, AudienceCheck, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError, IssuedTypeCheck,
-    RequestedType, token_type,
+pub use client_credentials::{ClientCredentials, ClientCredentialsConfig};
+pub use exchange::{Actor, Exchange, ExchangeConfig, ExchangeConfigError, RequestedType};
+pub use id_jag::{Deviation, IdJag, IdJagConfig, IdJagConfigError};
+pub use jwt_bearer::{JwtBearer, JwtBearerConfig};
+pub use oauth::{
+    AudienceCheck, BadTarget, BroaderScope, Expected, IssuedTypeCheck, Step, Targets, TokenEndpoint,
+    token_type,
 };
 pub use static_secret::StaticSecret;
 
@@ -71,8 +79,40 @@ pub trait Provider: Send + Sync {
     /// Longest time that an answer is kept, whatever it says.
     fn max_lifetime(&self) -> Duration;
 
+    /// Whose the answer is.
+    fn whose(&self) -> Whose {
+        Whose::Subject
+    }
+
+    /// How often it may present what it is given.
+    fn subject_use(&self) -> SubjectUse {
+        SubjectUse::Any
+    }
+
     /// Asks. The warrant proves that the call was permitted.
     fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging;
+}
+
+/// Whose a step's answer is: what decides whether callers share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// That of whoever the subject is.
+    Subject,
+    /// The caller's, whatever the step before gave.
+    Caller,
+    /// This program's own, the same for all callers, whatever the step before gave.
+    Gateway,
+}
+
+/// How often a subject may be presented to a step's endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectUse {
+    /// As often as it lives.
+    Any,
+    /// Again after an answer; after none it may be used up, and a new one is got (edge case 54).
+    Answered,
+    /// Once: the step before is asked anew each time.
+    Once,
 }
 
 /// Whom a provider asks, and as whom: what breakers, limits and the state of a refused client are kept by.

@@ -15,7 +15,7 @@ use safeconduct_core::material::Material;
 use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 
-use super::{Counterpart, Description, Exchanging, Granted, Preview, Provider, Subject, Use};
+use super::{Counterpart, Description, Exchanging, Granted, Preview, Provider, Subject, Use, Whose};
 use crate::cache::Fields;
 use crate::secret_source::SecretSource;
 use crate::template::MissingClaim;
@@ -81,6 +81,10 @@ impl Provider for StaticSecret {
     fn max_lifetime(&self) -> Duration {
         // Never kept: it is here already.
         Duration::ZERO
+    }
+
+    fn whose(&self) -> Whose {
+        Whose::Gateway
     }
 
     fn exchange(&self, _: &Warrant, _: Subject, _: Timestamp) -> Exchanging {

@@ -16,17 +16,25 @@ pub struct Retry {
     pub base: Duration,
     /// No attempt begins after this much time since the first.
     pub total: Duration,
+    /// Only what was never sent is sent again: for what must not arrive twice.
+    pub unsent_only: bool,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { again: 2, base: Duration::from_millis(100), total: Duration::from_secs(10) }
+        Self {
+            again: 2,
+            base: Duration::from_millis(100),
+            total: Duration::from_secs(10),
+            unsent_only: false,
+        }
     }
 }
 
 impl Retry {
     /// Exactly one attempt: for what must not be sent twice.
-    pub const ONCE: Self = Self { again: 0, base: Duration::ZERO, total: Duration::from_secs(10) };
+    pub const ONCE: Self =
+        Self { again: 0, base: Duration::ZERO, total: Duration::from_secs(10), unsent_only: true };
 
     /// How long to wait before another attempt, or None when there is to be none. `made` counts the attempts made,
     /// `draw` is an even random number; a server's `Retry-After` is a floor.
@@ -65,8 +73,11 @@ impl Wire {
             let outcome = self.send(build()?).await;
             made += 1;
             let asked = match &outcome {
-                Ok(answer) if answer.is_transient() => retry_after(&answer.headers, SystemTime::now()),
-                Err(error) if error.is_transient() => None,
+                Ok(answer) if answer.is_transient() && !retry.unsent_only => {
+                    retry_after(&answer.headers, SystemTime::now())
+                }
+                Err(WireError::Connect { .. }) => None,
+                Err(error) if error.is_transient() && !retry.unsent_only => None,
                 _ => return outcome.map_err(E::from),
             };
             match retry.pause(made, began.elapsed(), asked, super::random()) {

@@ -59,9 +59,13 @@ impl Caller {
 
 /// A signed token with these claims.
 pub fn jwt(claims: &Value) -> String {
+    typed_jwt("at+jwt", claims)
+}
+
+/// The same with another `typ`.
+pub fn typed_jwt(typ: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed =
-        format!("{}.{}", part(&json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k" })), part(claims));
+    let signed = format!("{}.{}", part(&json!({ "alg": "EdDSA", "typ": typ, "kid": "k" })), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(KEY.sign(signed.as_bytes()));
     format!("{signed}.{signature}")
 }

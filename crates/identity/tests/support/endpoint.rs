@@ -68,6 +68,24 @@ impl Reply {
         Self::json(200, body.to_string())
     }
 
+    /// A success as RFC 6749 wants it.
+    pub fn token(token: &str, expires_in: u64) -> Self {
+        let body =
+            serde_json::json!({ "access_token": token, "token_type": "Bearer", "expires_in": expires_in });
+        Self::json(200, body.to_string())
+    }
+
+    /// A success of the first leg of an identity assertion grant.
+    pub fn id_jag(assertion: &str) -> Self {
+        let body = serde_json::json!({
+            "access_token": assertion,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:id-jag",
+            "token_type": "N_A",
+            "expires_in": 300,
+        });
+        Self::json(200, body.to_string())
+    }
+
     pub fn error(status: u16, error: &str) -> Self {
         Self::json(status, format!(r#"{{"error":"{error}"}}"#))
     }

@@ -5,11 +5,13 @@
 mod call;
 mod clock;
 mod endpoint;
+mod grants;
 mod papers;
 
-pub use call::{Caller, Edge, NOW, Seen, jwt};
+pub use call::{Caller, Edge, NOW, Seen, jwt, typed_jwt};
 pub use clock::FakeClock;
 pub use endpoint::{Asked, Reply, TokenEndpoint};
+pub use grants::{AS, HandedOn, assertion, client_credentials, id_jag, jwt_bearer};
 pub use papers::{Authority, Folder, Paper};
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use safeconduct_core::path::Outbound;
 use safeconduct_core::refusal::Reason;
 use safeconduct_identity::acquire::{CredentialLimits, CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
-use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider};
+use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider, TokenEndpoint as At};
 use safeconduct_identity::template::Template;
 use safeconduct_identity::wire::{Endpoint, Wire, WireConfig};
 use tokio::runtime::Handle;
@@ -33,9 +35,9 @@ pub fn wire() -> Arc<Wire> {
 /// A step `exchange` at an endpoint, for audience `backend` and scope `read`.
 pub fn exchange_config(url: &str) -> ExchangeConfig {
     let client: Arc<dyn ClientAuth> = Arc::new(NoAuthentication::new(Some("gateway".into())));
-    let mut config = ExchangeConfig::new(Endpoint::parse(url, false).unwrap(), client);
-    config.audience = vec![Template::fixed("backend")];
-    config.scopes = vec![Template::fixed("read")];
+    let mut config = ExchangeConfig::new(At::new(Endpoint::parse(url, false).unwrap(), client));
+    config.targets.audience = vec![Template::fixed("backend")];
+    config.targets.scopes = vec![Template::fixed("read")];
     config
 }
 

@@ -114,6 +114,8 @@ fn credential(out: &mut Vec<u8>, used: &CredentialRecord, who: Option<&Principal
     texts(out, used.steps.iter().map(AsRef::as_ref));
     key(out, "source");
     text(out, used.source);
+    key(out, "identity");
+    text_or_null(out, used.speaks_for.word());
     key(out, "audience");
     texts(out, used.audience.iter().map(AsRef::as_ref));
     key(out, "scopes");

@@ -1,0 +1,137 @@
+//! A step at an OAuth token endpoint: what is the same for every grant type.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeconduct_core::caller::Principal;
+use safeconduct_core::credential::Warrant;
+use safeconduct_core::time::Timestamp;
+
+use super::{Asked, Expected, Fieldset, Repeat, Targets, TokenEndpoint, Types, grant};
+use crate::cache::Fields;
+use crate::provider::answer::TokenAnswer;
+use crate::provider::{
+    Counterpart, Description, ExchangeError, Exchanging, Granted, Preview, Provider, Subject, SubjectUse,
+    Whose,
+};
+use crate::template::MissingClaim;
+use crate::wire::Wire;
+
+/// What one grant type has of its own.
+pub(in crate::provider) trait Grant: Send + Sync + 'static {
+    /// Name of the step in the configuration.
+    const NAME: &'static str;
+
+    /// Where it asks, and as whom.
+    fn at(&self) -> &TokenEndpoint;
+
+    /// What for.
+    fn targets(&self) -> &Targets;
+
+    /// What of an answer is accepted.
+    fn expected(&self) -> &Expected;
+
+    /// The request, for targets that are filled in.
+    fn request(&self, asked: &Asked) -> Fieldset;
+
+    /// Adds what else shapes the answer, or whether it is accepted.
+    fn identify(&self, _fields: &mut Fields) {}
+
+    /// Which members of the answer name types.
+    fn types(&self) -> Types<'_> {
+        Types::Plain
+    }
+
+    /// See [`Provider::whose`].
+    fn whose(&self) -> Whose {
+        Whose::Subject
+    }
+
+    /// See [`Provider::subject_use`].
+    fn subject_use(&self) -> SubjectUse {
+        SubjectUse::Any
+    }
+
+    /// Whether a request may be sent again after an attempt that was not answered.
+    fn repeat(&self, _subject: &Subject) -> Repeat {
+        Repeat::Safely
+    }
+
+    /// What a success grants.
+    fn read(&self, answer: TokenAnswer, asked: &Asked, given: &Given) -> Result<Granted, ExchangeError> {
+        grant(self.expected(), self.types(), &*self.at().client, answer, asked, given)
+    }
+}
+
+/// What a step is given for one exchange.
+pub(in crate::provider) struct Given {
+    pub(in crate::provider) subject: Subject,
+    pub(in crate::provider) warrant: Warrant,
+    pub(in crate::provider) now: Timestamp,
+}
+
+/// A step of one grant type.
+pub struct Step<G> {
+    grant: Arc<G>,
+    wire: Arc<Wire>,
+}
+
+impl<G> Step<G> {
+    pub(in crate::provider) fn of(grant: G, wire: Arc<Wire>) -> Self {
+        Self { grant: Arc::new(grant), wire }
+    }
+}
+
+impl<G: Grant> Provider for Step<G> {
+    fn name(&self) -> &'static str {
+        G::NAME
+    }
+
+    fn description(&self) -> Description {
+        self.grant.at().description(G::NAME, self.grant.targets())
+    }
+
+    fn identify(&self, fields: &mut Fields) {
+        fields.text(G::NAME);
+        self.grant.at().identify(fields);
+        self.grant.targets().identify(fields);
+        self.grant.expected().identify(fields);
+        self.grant.identify(fields);
+    }
+
+    fn inputs(&self, caller: &Principal, fields: &mut Fields) -> Result<(), MissingClaim> {
+        self.grant.targets().inputs(caller, fields)
+    }
+
+    fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim> {
+        Ok(self.grant.request(&self.grant.targets().asked(caller)?).preview(subject))
+    }
+
+    fn counterpart(&self) -> Option<Counterpart<'_>> {
+        Some(self.grant.at().counterpart())
+    }
+
+    fn max_lifetime(&self) -> Duration {
+        self.grant.at().max_lifetime
+    }
+
+    fn whose(&self) -> Whose {
+        self.grant.whose()
+    }
+
+    fn subject_use(&self) -> SubjectUse {
+        self.grant.subject_use()
+    }
+
+    fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging {
+        let (grant, wire) = (self.grant.clone(), self.wire.clone());
+        let given = Given { subject, warrant: warrant.clone(), now };
+        Box::pin(async move {
+            let asked = grant.targets().asked(given.warrant.principal())?;
+            let request = grant.request(&asked);
+            let answer =
+                grant.at().ask(&wire, now, grant.repeat(&given.subject), || request.form(&given)).await?;
+            grant.read(answer, &asked, &given)
+        })
+    }
+}
