@@ -7,6 +7,7 @@
     reason = "only serde_json values are indexed here: absent members read as null, and only objects made here are written"
 )]
 
+pub mod abroad;
 pub mod api;
 pub mod backend;
 pub mod canary;

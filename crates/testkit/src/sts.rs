@@ -131,7 +131,7 @@ impl State {
         let endpoint = format!("{}/v1/token", self.issuer);
         let client = self.clients.authenticate(seen, &[&endpoint, &self.issuer], self.clock.secs())?;
         let form = seen.form();
-        check_types(&form)?;
+        check_types(&form, &[oauth::ACCESS_TOKEN])?;
         let subject =
             form.one("subject_token").ok_or_else(|| Problem::new("invalid_request", "no subject_token"))?;
         let subject = self.foreign.verify(subject).await.map_err(|why| Problem::new("invalid_grant", why))?;

@@ -115,8 +115,6 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
     let catalogue = known
         .filter(|server| server.url == plan.url)
         .map_or_else(Catalogue::default, |server| Catalogue::taken_over(&server.catalogue));
-    // A chain that begins with a secret is the same for all, whatever follows.
-    let fixed = plan.credential.first().is_none_or(|step| matches!(step, StepPlan::Static(_)));
     Server {
         name: plan.name.as_str().into(),
         resource: plan.resource.as_str().into(),
@@ -137,7 +135,8 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
             }
             DeliverPlan::Instance(_) => Delivery::Instance,
         },
-        shared_credential: fixed || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
+        shared_credential: StepPlan::are_shared(&plan.credential)
+            || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,
     }
 }

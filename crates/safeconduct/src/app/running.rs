@@ -114,7 +114,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
 
 fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed> {
     // As long as the slowest chain may take; each step bounds itself by its own `timeout`.
-    let chain = |server: &ServerPlan| server.credential.iter().map(step_time).sum::<Duration>();
+    let chain = |server: &ServerPlan| server.credential.iter().map(StepPlan::timeout).sum::<Duration>();
     let longest = plan.servers.iter().map(chain).fold(plan.timeouts.token_endpoint, Duration::max);
     let limits = CredentialLimits {
         cache: CacheLimits { entries: plan.limits.credentials as usize, ..CacheLimits::default() },
@@ -128,13 +128,6 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
     aws_lc_rs::rand::fill(&mut session_key)
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock), session_key })
-}
-
-fn step_time(step: &StepPlan) -> Duration {
-    match step {
-        StepPlan::Exchange(exchange) => exchange.timeout,
-        StepPlan::Static(_) => Duration::ZERO,
-    }
 }
 
 impl Running {

@@ -12,11 +12,14 @@ use safeconduct_core::policy::Source;
 use safeconduct_core::secret::Secret;
 
 pub use super::raw::{
-    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, EngineWord, Flush, IssuedAudience, IssuedType,
-    OnFailure, Preset, SigningAlgorithm, TokenType,
+    Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Deviation, EngineWord, Flush, IssuedAudience,
+    IssuedType, OnFailure, Preset, SigningAlgorithm, TokenType,
 };
 pub use run::{RunPlan, RunSecret, RuntimePlan};
-pub use step::{ExchangePlan, StepPlan};
+pub use step::{
+    ActorPlan, AtPlan, ClientCredentialsPlan, ExchangePlan, ExpectedPlan, Gives, IdJagPlan, JwtBearerPlan,
+    StepPlan, Takes, TargetsPlan,
+};
 
 mod run;
 mod step;

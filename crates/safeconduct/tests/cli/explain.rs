@@ -53,6 +53,12 @@ fn what_a_tool_says_of_itself_can_be_supposed() {
 }
 
 #[test]
+fn a_step_in_the_gateways_own_name_says_so_and_each_subject_is_named() {
+    asked("abroad", 0, &["--server", "abroad", "--resource", "file:///a.txt"], ALICE);
+    asked("acted", 0, &["--server", "acted", "--resource", "file:///a.txt"], ALICE);
+}
+
+#[test]
 fn a_missing_scope_ends_the_call_before_any_policy() {
     let bare = r#"{"sub":"alice","groups":["support"]}"#;
     asked("scope", 1, &["--server", "orders", "--tool", "refund", "--args", r#"{"amount":1}"#], bare);

@@ -22,6 +22,7 @@ mod crowds;
 mod doorstep;
 mod eras;
 mod exchange;
+mod grants;
 mod greedy;
 mod held;
 mod hostile;

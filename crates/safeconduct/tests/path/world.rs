@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use safeconduct::app::{self, Running};
 use safeconduct::config;
+use safeconduct_testkit::abroad::{self, Abroad};
 use safeconduct_testkit::backend::Backend;
 use safeconduct_testkit::canary;
 use safeconduct_testkit::client::Client;
+use safeconduct_testkit::clock::Clock;
 use safeconduct_testkit::idp::{Idp, Rule, User};
 use safeconduct_testkit::log_watch::{self, Watched};
 use safeconduct_testkit::oauth;
@@ -88,6 +90,8 @@ impl Plan {
 /// The world, running.
 pub(crate) struct World {
     pub(crate) idp: Idp,
+    /// The other domain's authorization server, where the configuration speaks of `@ABROAD@`.
+    abroad: Option<Abroad>,
     server: Option<McpServer>,
     backend: Option<Backend>,
     pub(crate) gateway: Option<Running>,
@@ -96,6 +100,24 @@ pub(crate) struct World {
     plan: Plan,
     place: Socket,
     _watched: Watched,
+}
+
+/// Another domain that takes assertions of this provider, presented by this client.
+async fn abroad(idp: &Idp, client: oauth::Client) -> Abroad {
+    let domain = abroad::Domain {
+        home: idp.issuer().to_owned(),
+        audience: BACKEND.into(),
+        scopes: vec!["files.read".into()],
+        lifetime: Duration::from_secs(600),
+    };
+    let abroad = Abroad::start(domain, Clock::system()).await.unwrap();
+    abroad.add_client(client);
+    idp.allow(
+        Rule::new("gateway", AUDIENCE, abroad.issuer())
+            .scope("backend-mcp:tools:call", "files.read")
+            .assertion_for("gateway"),
+    );
+    abroad
 }
 
 /// A port that nobody else takes. The public URL must be known before the gateway listens, and the gateway's
@@ -122,7 +144,11 @@ impl World {
         idp.add_user(User::new("bob", &["everyone"]));
         idp.add_user(User::new("carol", &["support"]));
         let (client, secret) = oauth::Client::basic("gateway");
-        idp.add_client(client);
+        idp.add_client(client.clone());
+        let abroad = match plan.credential.contains("@ABROAD@") {
+            true => Some(abroad(&idp, client).await),
+            false => None,
+        };
         idp.allow(
             Rule::new("gateway", AUDIENCE, BACKEND).scope("backend-mcp:tools:call", "backend-api:read"),
         );
@@ -147,6 +173,7 @@ impl World {
         std::fs::write(dir.join("policies/orders.cedar"), &plan.policies).unwrap();
         let mut world = Self {
             idp,
+            abroad,
             server,
             backend,
             gateway: None,
@@ -193,7 +220,11 @@ audit: {audit}
 "#,
             base = self.base,
         );
-        let text = text.replace("@IDP@", self.idp.issuer()).replace("@DIR@", &self.dir.display().to_string());
+        let abroad = self.abroad.as_ref().map(Abroad::issuer).unwrap_or_default();
+        let text = text
+            .replace("@IDP@", self.idp.issuer())
+            .replace("@ABROAD@", abroad)
+            .replace("@DIR@", &self.dir.display().to_string());
         std::fs::write(self.config(), text).unwrap();
     }
 
@@ -212,6 +243,11 @@ audit: {audit}
     /// The gateway's endpoint for the server `orders`.
     pub(crate) fn url(&self) -> String {
         format!("{}/orders/mcp", self.base)
+    }
+
+    /// The other domain's authorization server.
+    pub(crate) fn abroad(&self) -> &Abroad {
+        self.abroad.as_ref().unwrap()
     }
 
     /// The MCP server.

@@ -64,6 +64,7 @@ impl State {
         let answer = match seen.form().one("grant_type") {
             Some("authorization_code") => self.by_code(seen),
             Some("refresh_token") => self.by_refresh(seen),
+            Some(oauth::CLIENT_CREDENTIALS) => self.for_itself(seen),
             _ => self.exchange(seen),
         };
         match answer {

@@ -29,6 +29,8 @@ pub struct Rule {
     pub groups: Vec<String>,
     /// Longest life of the new token. It also ends with the subject token.
     pub lifetime: Duration,
+    /// The client's identifier at the authorization server `to`, where the new token is an assertion for that server.
+    pub client_there: Option<String>,
 }
 
 impl Rule {
@@ -41,6 +43,7 @@ impl Rule {
             scopes: Vec::new(),
             groups: Vec::new(),
             lifetime: Duration::from_secs(600),
+            client_there: None,
         }
     }
 
@@ -48,6 +51,14 @@ impl Rule {
     #[must_use]
     pub fn scope(mut self, held: &str, worth: &str) -> Self {
         self.scopes.push((held.into(), worth.into()));
+        self
+    }
+
+    /// The new token is an assertion for another domain's authorization server, where the client is called so.
+    #[must_use]
+    pub fn assertion_for(mut self, client_there: &str) -> Self {
+        self.client_there = Some(client_there.into());
+        self.lifetime = Duration::from_secs(300);
         self
     }
 
@@ -72,15 +83,22 @@ impl State {
         let endpoints: Vec<&str> = endpoints.iter().map(String::as_str).collect();
         let client = self.clients.authenticate(seen, &endpoints, self.clock.secs())?;
         let form = seen.form();
-        check_types(&form)?;
+        check_types(&form, &[oauth::ACCESS_TOKEN, oauth::JWT, oauth::ID_JAG])?;
         let subject =
             form.one("subject_token").ok_or_else(|| Problem::new("invalid_request", "no subject_token"))?;
         let subject = self.own_claims(subject).map_err(|why| Problem::new("invalid_grant", why))?;
-        let targets: Vec<&str> = form.all("audience").into_iter().chain(form.all("resource")).collect();
+        let requested = form.one("requested_token_type").unwrap_or(oauth::ACCESS_TOKEN);
+        let mut targets = form.all("audience");
+        if requested != oauth::ID_JAG {
+            targets.extend(form.all("resource"));
+        }
         let rules = self.rules_for(&client.id, &targets, &subject)?;
         let scopes = granted(&rules, &form.words("scope"), &words(&subject["scope"]))?;
         let actor = form.one("actor_token").map(|actor| self.own_claims(actor)).transpose();
         let actor = actor.map_err(|why| Problem::new("invalid_request", format!("actor_token: {why}")))?;
+        if requested != oauth::ACCESS_TOKEN {
+            return self.asserted(&rules, &subject, &scopes, &form);
+        }
         let lifetime = rules.iter().map(|rule| rule.lifetime.as_secs()).min().unwrap_or_default();
         Ok(self.exchanged(&client.id, &targets, &subject, &scopes, actor.as_ref(), lifetime))
     }
@@ -168,7 +186,7 @@ impl State {
 }
 
 /// Grant and token types (RFC 8693 §2.1).
-pub(crate) fn check_types(form: &Form) -> Result<(), Problem> {
+pub(crate) fn check_types(form: &Form, issued: &[&str]) -> Result<(), Problem> {
     match form.one("grant_type") {
         Some(oauth::TOKEN_EXCHANGE) => {}
         Some(other) => return Err(Problem::new("unsupported_grant_type", format!("not {other}"))),
@@ -182,7 +200,8 @@ pub(crate) fn check_types(form: &Form) -> Result<(), Problem> {
         return Err(Problem::new("invalid_request", "actor_token and actor_token_type belong together"));
     }
     match form.one("requested_token_type") {
-        None | Some(oauth::ACCESS_TOKEN) => Ok(()),
+        None => Ok(()),
+        Some(known) if issued.contains(&known) => Ok(()),
         Some(other) => Err(Problem::new("invalid_request", format!("{other} is not issued here"))),
     }
 }

@@ -3,6 +3,7 @@
 
 mod endpoints;
 mod exchange;
+mod grants;
 mod login;
 mod mint;
 mod page;
@@ -43,6 +44,7 @@ pub(crate) struct State {
     clients: Clients,
     users: Mutex<BTreeMap<String, User>>,
     rules: Mutex<Vec<Rule>>,
+    services: Mutex<Vec<grants::Service>>,
     opaque: Mutex<BTreeMap<String, Value>>,
     logins: Mutex<login::Logins>,
     twist: Mutex<Option<Twist>>,
@@ -72,6 +74,7 @@ impl Idp {
             clients: Clients::default(),
             users: Mutex::default(),
             rules: Mutex::default(),
+            services: Mutex::default(),
             opaque: Mutex::default(),
             logins: Mutex::default(),
             twist: Mutex::default(),
@@ -117,6 +120,13 @@ impl Idp {
     /// Allows an exchange.
     pub fn allow(&self, rule: Rule) {
         self.state.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+    }
+
+    /// Allows a client a token for itself.
+    pub fn serve(&self, client: &str, audience: &str, scopes: &[&str]) {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let service = grants::Service { client: client.into(), audience: audience.into(), scopes };
+        self.state.services.lock().unwrap_or_else(PoisonError::into_inner).push(service);
     }
 
     /// Forgets all exchange rules: everything is refused from now on.

@@ -1,6 +1,8 @@
 //! From the plan's steps to the objects that ask token endpoints. Each step has a file here.
 
+mod common;
 mod exchange;
+mod grants;
 
 use std::sync::Arc;
 
@@ -49,7 +51,10 @@ impl Workshop<'_> {
     fn provider(&self, step: &StepPlan) -> Result<Arc<dyn Provider>, Failed> {
         match step {
             StepPlan::Static(secret) => Ok(Arc::new(StaticSecret::new(source(secret)?))),
+            StepPlan::ClientCredentials(plan) => self.client_credentials(plan),
             StepPlan::Exchange(plan) => self.exchange(plan),
+            StepPlan::IdJag(plan) => self.id_jag(plan),
+            StepPlan::JwtBearer(plan) => self.jwt_bearer(plan),
         }
     }
 

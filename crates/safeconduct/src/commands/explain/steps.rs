@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use safeconduct_core::caller::Principal;
 use safeconduct_identity::acquire::CredentialPlan;
-use safeconduct_identity::provider::{Description, Preview, Provider};
+use safeconduct_identity::provider::{Description, Preview, Provider, Whose};
 use safeconduct_identity::template::MissingClaim;
 use serde::Serialize;
 
 use crate::config::plan::{ServerPlan, StepPlan};
+
+/// The word of the audit line, too.
+const GATEWAY: &str = "gateway";
 
 /// One step.
 #[derive(Debug, Serialize)]
@@ -16,6 +19,9 @@ pub(super) struct Step {
     /// What it is and whom it asks.
     #[serde(flatten)]
     pub(super) description: Description,
+    /// `gateway` where what it gets is the gateway's own, the same for all callers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<&'static str>,
     /// Its form, in order. Tokens and secrets stand as `<...>`.
     pub(super) form: Vec<Field>,
 }
@@ -44,16 +50,22 @@ pub(super) fn steps(
                 _ => "<the configured secret>".to_owned(),
             };
             let form = vec![Field { name: "secret".into(), value: value.into() }];
-            Ok(vec![Step { description: secret.description(), form }])
+            Ok(vec![Step { description: secret.description(), identity: Some(GATEWAY), form }])
         }
         CredentialPlan::Chain(providers) => {
+            let mut own = false;
             let step = |(number, provider): (usize, &Arc<dyn Provider>)| {
+                own = match provider.whose() {
+                    Whose::Subject => own,
+                    Whose::Caller => false,
+                    Whose::Gateway => true,
+                };
                 let subject = match number {
                     0 => "<the caller's token>".to_owned(),
                     _ => format!("<the token of step {number}>"),
                 };
                 let form = fields(provider.preview(caller, &subject)?);
-                Ok(Step { description: provider.description(), form })
+                Ok(Step { description: provider.description(), identity: own.then_some(GATEWAY), form })
             };
             providers.iter().enumerate().map(step).collect()
         }

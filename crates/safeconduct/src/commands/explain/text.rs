@@ -122,6 +122,9 @@ fn step_rows(step: &Step) -> Vec<(String, String)> {
         };
         rows.push(row("as client", client));
     }
+    if step.identity.is_some() {
+        rows.push(row("for", "the gateway itself: the same for all callers"));
+    }
     rows.extend(step.form.iter().map(|field| row(&field.name, &field.value)));
     rows
 }

@@ -21,14 +21,14 @@ pub use run::EngineWord;
 pub(crate) use run::PullWord;
 pub(crate) use run::{Net, Runtime, Speech};
 pub(crate) use server::Server;
-pub(crate) use step::{Chain, Exchange, Static, Step};
+pub(crate) use step::{Chain, ClientCredentials, Common, Exchange, IdJag, JwtBearer, Static, Step};
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};
 pub use client::{BasicEncoding, SigningAlgorithm};
 pub use issuer::{Algorithm, Preset, TokenType};
 use outside::Plaintext;
 pub use outside::{ArgumentDetail, Flush, OnFailure};
-pub use step::{BroaderScope, IssuedAudience, IssuedType};
+pub use step::{BroaderScope, Deviation, IssuedAudience, IssuedType};
 
 use super::decode::{Named, section};
 use super::values::{Address, Many};

@@ -1,28 +1,128 @@
-//! The steps of a chain, as they are meant. Each step has a file here.
+//! The steps of a chain, as they are meant. Each step has a file here, but for the small ones.
 
+mod common;
 mod exchange;
+mod grants;
 
-pub use exchange::ExchangePlan;
+pub use common::{AtPlan, ExpectedPlan, TargetsPlan};
+pub use exchange::{ActorPlan, ExchangePlan};
+pub use grants::{ClientCredentialsPlan, IdJagPlan, JwtBearerPlan};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::SecretValue;
 
 /// One step of a chain.
 #[derive(Clone, Debug)]
 pub enum StepPlan {
+    /// A token for the gateway itself.
+    ClientCredentials(Box<ClientCredentialsPlan>),
     /// Token exchange.
     Exchange(Box<ExchangePlan>),
+    /// An identity assertion.
+    IdJag(Box<IdJagPlan>),
+    /// A JWT as an authorization grant.
+    JwtBearer(Box<JwtBearerPlan>),
     /// A named secret.
     Static(Arc<SecretValue>),
+}
+
+/// What a step makes of what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A token: the caller's, or that of the step before.
+    Token,
+    /// A token, or what is good as a grant only.
+    Grant,
+    /// Two tokens: the caller's, and that of the step before.
+    TokenAndCaller,
+    /// Nothing: it gives the same whatever it is given.
+    Nothing,
+}
+
+/// What a step gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// A token, which a header can carry.
+    Token,
+    /// What the next step presents, and nobody else.
+    Grant,
+}
+
+impl Gives {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Token => "a token",
+            Self::Grant => "an assertion that is good for a `jwt_bearer` step only",
+        }
+    }
+}
+
+impl Takes {
+    /// Whether it can be given that.
+    pub const fn fits(self, given: Gives) -> bool {
+        match self {
+            Self::Token | Self::TokenAndCaller => matches!(given, Gives::Token),
+            Self::Grant => matches!(given, Gives::Token | Gives::Grant),
+            Self::Nothing => false,
+        }
+    }
 }
 
 impl StepPlan {
     /// Its name in the file.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::ClientCredentials(_) => "client_credentials",
             Self::Exchange(_) => "exchange",
+            Self::IdJag(_) => "id_jag",
+            Self::JwtBearer(_) => "jwt_bearer",
             Self::Static(_) => "static",
         }
+    }
+
+    /// What it makes of what it is given.
+    pub const fn takes(&self) -> Takes {
+        match self {
+            Self::ClientCredentials(_) | Self::Static(_) => Takes::Nothing,
+            Self::Exchange(exchange) => match exchange.actor {
+                Some(ActorPlan::Step(_)) => Takes::TokenAndCaller,
+                Some(ActorPlan::Configured(..)) | None => Takes::Token,
+            },
+            Self::IdJag(_) => Takes::Token,
+            Self::JwtBearer(_) => Takes::Grant,
+        }
+    }
+
+    /// What it gives.
+    pub const fn gives(&self) -> Gives {
+        match self {
+            Self::IdJag(_) => Gives::Grant,
+            Self::ClientCredentials(_) | Self::Exchange(_) | Self::JwtBearer(_) | Self::Static(_) => {
+                Gives::Token
+            }
+        }
+    }
+
+    /// Longest time that it may take.
+    pub const fn timeout(&self) -> Duration {
+        match self {
+            Self::ClientCredentials(plan) => plan.at.timeout,
+            Self::Exchange(plan) => plan.at.timeout,
+            Self::IdJag(plan) => plan.at.timeout,
+            Self::JwtBearer(plan) => plan.at.timeout,
+            Self::Static(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether a chain of these steps gives every caller the same credential: the gateway's own.
+    pub fn are_shared(steps: &[Self]) -> bool {
+        steps.iter().fold(false, |shared, step| match step.takes() {
+            Takes::Nothing => true,
+            Takes::TokenAndCaller => false,
+            Takes::Token | Takes::Grant => shared,
+        })
     }
 }

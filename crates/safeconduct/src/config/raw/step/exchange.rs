@@ -27,6 +27,9 @@ section! {
         actor_token: SecretText;
         /// What the actor token is. Default: `access_token`.
         actor_token_type: String;
+        /// `step`: the step before (`client_credentials`) gives the actor token; the subject is the caller's own token
+        /// then, not what that step gave. Its type is `actor_token_type`.
+        actor: ActorWord;
         /// `strict`: the answer must say the `issued_token_type` that was asked for; `lenient`: it may say nothing, as
         /// some servers do. Default: `strict`.
         issued_token_type: IssuedType;
@@ -48,6 +51,14 @@ section! {
         timeout: Period;
         /// Accepts plain http for an endpoint that is not on this machine. Default: `false`.
         allow_http: bool;
+    }
+}
+
+choice! {
+    /// Where the actor token comes from.
+    pub(crate) ActorWord {
+        /// From the step before.
+        "step" => Step,
     }
 }
 

@@ -1,11 +1,20 @@
 //! `credential`: the steps from the caller's token to the server's credential. A step is a file here and a row below.
 
+mod client_credentials;
+mod common;
 mod exchange;
 mod fixed;
+mod id_jag;
+mod jwt_bearer;
 
+pub(crate) use client_credentials::ClientCredentials;
+pub(crate) use common::Common;
 pub(crate) use exchange::Exchange;
 pub use exchange::{BroaderScope, IssuedAudience, IssuedType};
 pub(crate) use fixed::Static;
+pub use id_jag::Deviation;
+pub(crate) use id_jag::IdJag;
+pub(crate) use jwt_bearer::JwtBearer;
 
 use std::borrow::Cow;
 
@@ -18,15 +27,12 @@ use super::super::problem::Problems;
 
 /// Steps that the contract knows and this version does not have.
 pub(crate) const LATER: &[&str] = &[
-    "jwt_bearer",
-    "id_jag",
     "google_sts",
     "google_impersonate",
     "google_id_token",
     "aws_web_identity",
     "aws_assume_role",
     "entra_obo",
-    "client_credentials",
     "vault",
 ];
 
@@ -66,7 +72,10 @@ macro_rules! steps {
 }
 
 steps! {
+    "client_credentials" => ClientCredentials,
     "exchange" => Exchange,
+    "id_jag" => IdJag,
+    "jwt_bearer" => JwtBearer,
     "static" => Static,
 }
 

@@ -1,7 +1,10 @@
 //! Credential chains: what is common to all steps. Each step has a file here.
 
+mod common;
 mod exchange;
 mod fixed;
+mod grants;
+mod order;
 
 use std::time::Duration;
 
@@ -22,20 +25,26 @@ impl Resolver<'_> {
         // Steps beside a broken one are checked all the same.
         let whole = chain.steps().is_some();
         let Chain::Steps(fields) = chain else { return Some(Vec::new()) };
-        let steps: Vec<Option<StepPlan>> = fields
-            .iter()
-            .filter_map(Field::given)
-            .enumerate()
-            .map(|(index, step)| self.step(index, step))
-            .collect();
-        if whole { steps.into_iter().collect() } else { None }
+        let written: Vec<&At<Step>> = fields.iter().filter_map(Field::given).collect();
+        let following = written.iter().skip(1).copied().map(Some).chain([None]);
+        let steps: Vec<Option<StepPlan>> =
+            written.iter().zip(following).map(|(step, next)| self.step(step, next)).collect();
+        let steps = steps.into_iter().collect::<Option<Vec<_>>>().filter(|_| whole)?;
+        let sites: Vec<_> = written.iter().map(|step| step.site.clone()).collect();
+        self.order(&steps, &sites);
+        Some(steps)
     }
 
-    fn step(&mut self, index: usize, written: &At<Step>) -> Option<StepPlan> {
+    fn step(&mut self, written: &At<Step>, next: Option<&At<Step>>) -> Option<StepPlan> {
         let site = &written.site;
         match &written.value {
+            Step::ClientCredentials(step) => {
+                self.client_credentials(step).map(Box::new).map(StepPlan::ClientCredentials)
+            }
             Step::Exchange(step) => self.exchange(step, site).map(Box::new).map(StepPlan::Exchange),
-            Step::Static(step) => self.fixed(index, step, site).map(StepPlan::Static),
+            Step::IdJag(step) => self.id_jag(step, next).map(Box::new).map(StepPlan::IdJag),
+            Step::JwtBearer(step) => self.jwt_bearer(step).map(Box::new).map(StepPlan::JwtBearer),
+            Step::Static(step) => self.fixed(step).map(StepPlan::Static),
         }
     }
 

@@ -1,0 +1,41 @@
+//! `client_credentials`: a token for the gateway itself (RFC 6749 §4.4).
+
+use super::{BroaderScope, IssuedAudience};
+use crate::config::decode::{Named, section};
+use crate::config::values::{Many, Period};
+
+section! {
+    /// A token for the gateway itself (RFC 6749 §4.4), the same for every caller: the server cannot tell them apart,
+    /// and the audit record says `gateway`. As a first step it gives what the next step presents. Values may use
+    /// `{subject}`, `{email}`, `{claim:NAME}` and `{group:MAP}`; a caller without the claim is refused.
+    ClientCredentials {
+        /// The token endpoint.
+        token_endpoint, required: String;
+        /// The name under `clients` that the token is for. It must prove itself: not `auth: none`.
+        client, required: String;
+        /// Logical names of the target, one `audience` parameter each, for servers that want it (Auth0).
+        audience: Many<String>;
+        /// URLs of the target, one `resource` parameter each (RFC 8707).
+        resource: Many<String>;
+        /// Scopes asked for at the target.
+        scopes: Many<String>;
+        /// What the `aud` of an issued JWT must be, where an audience or resource is asked for: `exact`, nothing but what
+        /// was asked for; `contains`, something of it; `any`, not looked at. Default: `exact`.
+        issued_audience: IssuedAudience;
+        /// The `aud` that the issued token has, where it is not the word that is asked for. Default: what is asked for.
+        expected_audience: Many<String>;
+        /// What happens to a token with more scopes than were asked for: `refuse`, or `accept` for servers that add
+        /// scopes of their own. Default: `refuse`.
+        broader_scope: BroaderScope;
+        /// More parameters of the request, as the provider wants them.
+        parameters: Named<String>;
+        /// Uses an issued token no longer than this. Default: no limit besides the answer's.
+        max_lifetime: Period;
+        /// Waits this long for one attempt. Default: `5s`.
+        attempt_timeout: Period;
+        /// Waits this long in all, retries included. Default: `timeouts.token_endpoint`.
+        timeout: Period;
+        /// Accepts plain http for an endpoint that is not on this machine. Default: `false`.
+        allow_http: bool;
+    }
+}
