@@ -16,6 +16,7 @@ FIXTURE=$TARGET/debug/interop-mcp
 IDP=$TARGET/debug/interop-idp
 
 STARTED=()
+GATEWAY=
 
 fail() {
   printf 'interop: %s\n' "$*" >&2
@@ -138,11 +139,11 @@ install_python() {
 }
 
 # start_gateway NAME KEY=VALUE...: puts the values in the @KEY@s of config/NAME and serves it.
-# Sets GATEWAY (host:port); the secret of its client is GATEWAY_SECRET.
+# Sets GATEWAY (host:port), unless the run has chosen it; the secret of its client is GATEWAY_SECRET.
 start_gateway() {
   local config=$1 pair
   shift
-  GATEWAY=127.0.0.1:$(free_port)
+  GATEWAY=${GATEWAY:-127.0.0.1:$(free_port)}
   local admin
   admin=127.0.0.1:$(free_port)
   cp -r "$INTEROP/config/$config/policies" "$RUN/"
