@@ -1,6 +1,6 @@
 //! How a caller's own short-lived credential comes to the instance that serves this caller.
 //!
-//! One file a delivery. [`env`] and [`file`] put it where the server is told to look; [`gcp_metadata`],
+//! One file a delivery. [`mod@env`] and [`mod@file`] put it where the server is told to look; [`gcp_metadata`],
 //! [`aws_container`] and [`azure_identity`] are what the clouds' own SDKs ask without being told, inside the network of
 //! that one instance. In all of them the image holds no secret and the server no code.
 //!

@@ -3,13 +3,13 @@
 //! There are two such places, and which one is used depends on the address at which the endpoint is found from inside,
 //! known only when the instance's network is:
 //!
-//! - **Container credentials** ([`container`]): `AWS_CONTAINER_CREDENTIALS_FULL_URI` with a secret of the instance in
+//! - **Container credentials** (`container.rs`): `AWS_CONTAINER_CREDENTIALS_FULL_URI` with a secret of the instance in
 //!   `AWS_CONTAINER_AUTHORIZATION_TOKEN`. All SDKs refuse plain http there unless the host is a loopback address,
 //!   `localhost`, 169.254.170.2, 169.254.170.23 or fd00:ec2::23 (botocore `ContainerMetadataFetcher`, aws-sdk-go-v2
 //!   `isAllowedHost`, JavaScript v3 `checkUrl`), and https would need the image to trust a certificate of ours. So this is
 //!   what an instance gets that finds the endpoint at loopback: its own network namespace's, or under the engine
 //!   `process` the machine's.
-//! - **Instance metadata** ([`machine`]): `AWS_EC2_METADATA_SERVICE_ENDPOINT`, which all SDKs take with any host, version 2 only
+//! - **Instance metadata** (`machine.rs`): `AWS_EC2_METADATA_SERVICE_ENDPOINT`, which all SDKs take with any host, version 2 only
 //!   (a session token by `PUT`, then `GET` with it). This is what a container gets that finds the endpoint at its
 //!   private network's gateway.
 //!
@@ -64,7 +64,7 @@ pub struct AwsContainer {
     pub region: Option<Box<str>>,
     /// Account that the keys belong to.
     pub account: Option<Box<str>>,
-    /// Name under which the role is listed; None: `safeconduct`.
+    /// Name under which the role is listed: letters, digits, `-`, `_` and `.`. None: `safeconduct`.
     pub role: Option<Box<str>>,
     /// As instance metadata everywhere, also where container credentials would do.
     pub machine: bool,

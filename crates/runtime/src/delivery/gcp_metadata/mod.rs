@@ -103,6 +103,8 @@ impl GcpMetadata {
         if query.is("wait_for_change", "true") {
             return text(StatusCode::BAD_REQUEST, "wait_for_change is not supported.\n");
         }
+        // The only character of a name that anybody escapes.
+        let inside = inside.replace("%40", "@");
         let names: Vec<&str> = inside.split('/').filter(|name| !name.is_empty()).collect();
         match &*names {
             ["instance", "service-accounts", account, "token"] if self.is_account(account) => {
