@@ -12,3 +12,5 @@ mod everywhere;
 mod files;
 #[cfg(test)]
 mod gcp;
+#[cfg(test)]
+mod processes;
