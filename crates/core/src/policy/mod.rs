@@ -125,12 +125,15 @@ pub struct Policy {
     authorizer: Authorizer,
     index: Index,
     custom: BTreeSet<Box<str>>,
-    decisions: Option<Memo<Verdict>>,
+    decisions: Option<Memo<Arc<Verdict>>>,
+    verdicts: Memo<Arc<Verdict>>,
     callers: Memo<Arc<Caller>>,
 }
 
 /// Decisions that are remembered.
 const DECISIONS: usize = 32_768;
+/// Verdicts that these share: the same policy permits thousands of callers.
+const VERDICTS: usize = 1024;
 /// Callers that are kept as Cedar wants them. One takes some 15 KB, and a decision that is remembered needs none.
 const CALLERS: usize = 1024;
 /// Arguments longer than this are decided on each time: hashing them would not be cheaper by much.
@@ -138,8 +141,9 @@ const MAX_REMEMBERED: usize = 16 * 1024;
 
 impl Policy {
     fn new(types: Types, index: Index, custom: BTreeSet<Box<str>>) -> Self {
-        let (decisions, callers) = (Some(Memo::new(DECISIONS)), Memo::new(CALLERS));
-        Self { types, authorizer: Authorizer::new(), index, custom, decisions, callers }
+        let (decisions, verdicts) = (Some(Memo::new(DECISIONS)), Memo::new(VERDICTS));
+        let (authorizer, callers) = (Authorizer::new(), Memo::new(CALLERS));
+        Self { types, authorizer, index, custom, decisions, verdicts, callers }
     }
 
     /// The same policies, asked anew for each decision: for measurements.
@@ -187,8 +191,9 @@ impl Policy {
         let (ready, hints) = self.kind_of_call(query)?;
         let key =
             self.decisions.as_ref().and_then(|memo| Some((memo, key(memo, query, &ready, hints, asked)?)));
-        if let Some((effect, policies)) = key.and_then(|(memo, key)| memo.recall(key)) {
-            return Ok(Decision { effect, policies, cached: true });
+        if let Some(verdict) = key.and_then(|(memo, key)| memo.recall(key)) {
+            let (effect, policies) = &*verdict;
+            return Ok(Decision { effect: effect.clone(), policies: policies.clone(), cached: true });
         }
         let reads_arguments = !ready.choice.reads.arguments.is_empty();
         let (effect, policies) = self.put(query, &ready, hints, |question| match asked {
@@ -199,9 +204,30 @@ impl Policy {
             _ => question.verdict(),
         })?;
         if let Some((memo, key)) = key {
-            memo.keep(key, (effect.clone(), policies.clone()));
+            memo.keep(key, self.shared(&effect, &policies));
         }
         Ok(Decision { effect, policies, cached: false })
+    }
+
+    /// The verdict as all decisions share it that are alike: a decision takes no room but its place.
+    fn shared(&self, effect: &Effect, policies: &Arc<[Box<str>]>) -> Arc<Verdict> {
+        let mut fields = self.verdicts.fields();
+        let (kind, text) = match effect {
+            Effect::Permit => (0, None),
+            Effect::Deny(remedy) => (1, remedy.as_deref()),
+            Effect::Error(error) => (2, Some(error.as_str())),
+            Effect::Ambiguous(name) => (3, Some(name.as_str())),
+        };
+        fields.number(kind).number(text.is_some().into()).bytes(text.unwrap_or_default().as_bytes());
+        policies.iter().for_each(|name| {
+            fields.bytes(name.as_bytes());
+        });
+        let key = fields.key();
+        self.verdicts.recall(key).unwrap_or_else(|| {
+            let verdict = Arc::new((effect.clone(), policies.clone()));
+            self.verdicts.keep(key, verdict.clone());
+            verdict
+        })
     }
 
     /// What is known of the call without looking at the caller; the tool's hints, if they are known and looked at.
@@ -258,7 +284,7 @@ enum Asked {
 
 /// All that the answer can depend on; None when it may be another one a moment later.
 fn key(
-    memo: &Memo<Verdict>,
+    memo: &Memo<Arc<Verdict>>,
     query: &Query<'_>,
     ready: &Ready,
     hints: Option<ToolHints>,
