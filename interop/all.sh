@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 declare -a lines
 worst=0 passed=0 failed=0
-for run in conformance clients servers keycloak oidc-provider sdks; do
+for run in conformance client-scenarios clients servers keycloak oidc-provider sdks; do
   began=$SECONDS
   echo "== $run"
   mkdir -p .cache
@@ -18,7 +18,7 @@ for run in conformance clients servers keycloak oidc-provider sdks; do
     last='ended before it had counted'
     failed=$((failed + 1))
   fi
-  lines+=("$(printf '%-16s %-7s %4d s  %s' "$run" "$verdict" $((SECONDS - began)) "$last")")
+  lines+=("$(printf '%-17s %-7s %4d s  %s' "$run" "$verdict" $((SECONDS - began)) "$last")")
 done
 
 echo '== summary'
