@@ -13,6 +13,7 @@ pub mod mcp;
 pub mod path;
 pub mod policy;
 pub mod refusal;
+pub mod revocation;
 pub mod secret;
 pub mod server;
 pub mod sigv4;

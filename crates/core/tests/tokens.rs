@@ -19,6 +19,9 @@ mod headers;
 #[path = "tokens/keys.rs"]
 mod keys;
 #[cfg(test)]
+#[path = "tokens/logout.rs"]
+mod logout;
+#[cfg(test)]
 #[path = "tokens/mint.rs"]
 mod mint;
 #[cfg(test)]

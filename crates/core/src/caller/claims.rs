@@ -67,6 +67,7 @@ pub(super) fn believe(
         amr: strings(claims.get("amr"), false).ok_or(TokenProblem::BadClaim("amr"))?,
         auth_time: date(claims, "auth_time")?,
         session: text(claims, "sid")?.map(Box::from),
+        issued: date(claims, "iat")?.map(Timestamp::from_secs),
         expires,
         fingerprint: fingerprint(&rules.issuer, claims, rules.quirks.volatile),
         identity: OnceLock::new(),
@@ -74,7 +75,7 @@ pub(super) fn believe(
     Ok((principal, audiences))
 }
 
-fn check_issuer(claims: &Claims, rules: &IssuerRules, origin: Origin) -> Result<(), TokenProblem> {
+pub(super) fn check_issuer(claims: &Claims, rules: &IssuerRules, origin: Origin) -> Result<(), TokenProblem> {
     match claims.get("iss") {
         Some(Value::String(issuer)) if **issuer == *rules.issuer => Ok(()),
         None if origin != Origin::Jwt => Ok(()),
@@ -220,7 +221,7 @@ fn union(
 }
 
 /// A text (taken apart at spaces if `split`) or an array of texts; nothing when absent or null; None for other shapes.
-fn strings(value: Option<&Value>, split: bool) -> Option<Vec<Box<str>>> {
+pub(super) fn strings(value: Option<&Value>, split: bool) -> Option<Vec<Box<str>>> {
     match value {
         None | Some(Value::Null) => Some(Vec::new()),
         Some(Value::String(text)) if split => {
@@ -232,7 +233,7 @@ fn strings(value: Option<&Value>, split: bool) -> Option<Vec<Box<str>>> {
     }
 }
 
-fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, TokenProblem> {
+pub(super) fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, TokenProblem> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value.as_str().map(Some).ok_or(TokenProblem::BadClaim(name)),
@@ -240,7 +241,7 @@ fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, T
 }
 
 /// A NumericDate (RFC 7519 §2) in whole seconds; fractions are cut, so that nothing lives longer by them.
-fn date(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenProblem> {
+pub(super) fn date(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenProblem> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let number = value.as_u64().or_else(|| {
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;

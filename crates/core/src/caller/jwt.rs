@@ -39,7 +39,15 @@ pub fn looks_signed(bearer: &Bearer) -> bool {
 /// # Errors
 /// `Malformed`, `Header`, `MissingClaim`.
 pub fn peek_issuer(bearer: &Bearer) -> Result<Peeked, TokenProblem> {
-    let parts = Parts::split(bearer.expose_for_verification())?;
+    peek(bearer.expose_for_verification())
+}
+
+/// The same of a token that is not the caller's (a logout token).
+///
+/// # Errors
+/// As [`peek_issuer`].
+pub fn peek(token: &[u8]) -> Result<Peeked, TokenProblem> {
+    let parts = Parts::split(token)?;
     let header = Header::read(&parts)?;
     let claims = parts.claims()?;
     let issuer = claims.get("iss").ok_or(TokenProblem::MissingClaim("iss"))?;
@@ -75,6 +83,17 @@ pub fn examine(
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<(Principal, Vec<Box<str>>), TokenProblem> {
+    let (header, claims) = signed(token, rules, keys)?;
+    check_type(&header, &claims, rules)?;
+    believe(&claims, rules, Origin::Jwt, now)
+}
+
+/// Header and claims of a token that one of the issuer's keys signed. What they say is not looked at.
+pub(super) fn signed(
+    token: &[u8],
+    rules: &IssuerRules,
+    keys: &KeySet,
+) -> Result<(Header, Claims), TokenProblem> {
     let parts = Parts::split(token)?;
     let header = Header::read(&parts)?;
     let algorithm = header
@@ -84,8 +103,7 @@ pub fn examine(
     let key = keys.find(header.kid.as_deref(), algorithm)?;
     key.verify_sig(parts.signed, &parts.signature).map_err(|_| TokenProblem::Signature)?;
     let claims = parts.claims()?;
-    check_type(&header, &claims, rules)?;
-    believe(&claims, rules, Origin::Jwt, now)
+    Ok((header, claims))
 }
 
 /// The caller that a token with these claims would speak for (`explain --claims`). No proof comes of it.
@@ -127,10 +145,11 @@ impl<'a> Parts<'a> {
     }
 }
 
-struct Header {
+pub(super) struct Header {
     algorithm: Option<Algorithm>,
     kid: Option<Box<str>>,
-    typ: Option<Box<str>>,
+    /// Lower case, without `application/`.
+    pub(super) typ: Option<Box<str>>,
 }
 
 impl Header {

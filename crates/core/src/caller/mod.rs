@@ -7,6 +7,7 @@ mod fingerprint;
 mod introspect;
 mod jwt;
 mod keys;
+mod logout;
 mod presets;
 mod principal;
 mod problem;
@@ -14,8 +15,9 @@ mod rules;
 
 pub use algorithm::Algorithm;
 pub use introspect::verify_introspection;
-pub use jwt::{MAX_TOKEN, Peeked, examine, looks_signed, peek_issuer, suppose, verify_jwt};
+pub use jwt::{MAX_TOKEN, Peeked, examine, looks_signed, peek, peek_issuer, suppose, verify_jwt};
 pub use keys::{BadKeySet, KeySet, MAX_BYTES as MAX_KEY_SET, MAX_KEYS, Skipped};
+pub use logout::{LogoutRules, LogoutToken, verify_logout};
 pub use presets::{PRESETS, Preset, Quirks, WorkloadSign};
 pub use principal::{Actor, Fingerprint, Kind, Principal};
 pub use problem::TokenProblem;

@@ -78,6 +78,8 @@ pub struct Principal {
     pub auth_time: Option<u64>,
     /// `sid`: the login session at the issuer, for logout.
     pub session: Option<Box<str>>,
+    /// `iat`: when the token was issued, by the issuer's clock.
+    pub issued: Option<Timestamp>,
     /// When the token ends.
     pub expires: Timestamp,
     /// See [`Fingerprint`].

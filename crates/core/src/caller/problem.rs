@@ -29,6 +29,9 @@ pub enum TokenProblem {
     /// Not an access token (R8).
     #[error("not an access token: {0}")]
     WrongType(&'static str),
+    /// Not a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
+    #[error("not a logout token: {0}")]
+    NotLogout(&'static str),
     /// `iss` is not this issuer's (R5).
     #[error("the token is of another issuer")]
     WrongIssuer,

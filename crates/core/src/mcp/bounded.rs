@@ -2,9 +2,11 @@
 //! out its own oldest facts first, and others' only when it had none.
 
 use std::collections::hash_map::{Entry, RandomState};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, PoisonError};
+
+use crate::revocation::Birth;
 
 /// Facts of all groups together.
 const MOST: usize = 65_536;
@@ -30,7 +32,7 @@ struct Groups {
 
 #[derive(Default)]
 struct Group {
-    facts: HashSet<u64>,
+    facts: HashMap<u64, Birth>,
     order: VecDeque<u64>,
 }
 
@@ -45,8 +47,8 @@ impl Bounded {
         Self { hasher: RandomState::new(), most, share, groups: Mutex::default() }
     }
 
-    /// Notes a fact.
-    pub(crate) fn note(&self, group: impl Hash, fact: impl Hash) {
+    /// Notes a fact, and when it came to be.
+    pub(crate) fn note(&self, group: impl Hash, fact: impl Hash, birth: Birth) {
         let (key, fact) = (self.wide(group), self.hasher.hash_one(fact));
         let mut guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let Groups { groups, order, total } = &mut *guard;
@@ -57,7 +59,7 @@ impl Bounded {
                 place.insert(Group::default())
             }
         };
-        if !group.facts.insert(fact) {
+        if group.facts.insert(fact, birth).is_some() {
             return;
         }
         group.order.push_back(fact);
@@ -75,11 +77,11 @@ impl Bounded {
         }
     }
 
-    /// Whether the fact was noted for this group and is still known.
-    pub(crate) fn knows(&self, group: impl Hash, fact: impl Hash) -> bool {
+    /// When the fact came to be, if it was noted for this group and is still known.
+    pub(crate) fn knows(&self, group: impl Hash, fact: impl Hash) -> Option<Birth> {
         let (key, fact) = (self.wide(group), self.hasher.hash_one(fact));
         let guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.groups.get(&key).is_some_and(|group| group.facts.contains(&fact))
+        guard.groups.get(&key)?.facts.get(&fact).copied()
     }
 
     /// 128 bits for a group: two groups that collided would share their facts.
@@ -93,37 +95,48 @@ impl Bounded {
 #[cfg(test)]
 mod tests {
     use super::Bounded;
+    use crate::mcp::fixture::caller;
+    use crate::revocation::Birth;
+    use crate::time::Timestamp;
+
+    fn now() -> Birth {
+        Birth::of(&caller("alice"), Timestamp::from_secs(7))
+    }
+
+    fn knows(table: &Bounded, group: impl std::hash::Hash, fact: impl std::hash::Hash) -> bool {
+        table.knows(group, fact).is_some_and(|birth| birth == now())
+    }
 
     #[test]
     fn a_fact_is_known_to_its_group_only() {
         let table = Bounded::default();
-        table.note(("orders", "alice"), "task-1");
-        assert!(table.knows(("orders", "alice"), "task-1"));
-        assert!(!table.knows(("orders", "bob"), "task-1"));
-        assert!(!table.knows(("orders", "alice"), "task-2"));
+        table.note(("orders", "alice"), "task-1", now());
+        assert!(knows(&table, ("orders", "alice"), "task-1"));
+        assert!(!knows(&table, ("orders", "bob"), "task-1"));
+        assert!(!knows(&table, ("orders", "alice"), "task-2"));
     }
 
     #[test]
     fn a_group_that_exceeds_its_share_loses_its_own_oldest_fact() {
         let table = Bounded::with(100, 2);
-        table.note("bob", 0);
+        table.note("bob", 0, now());
         for fact in 0..3 {
-            table.note("alice", fact);
+            table.note("alice", fact, now());
         }
-        assert!(table.knows("bob", 0));
-        assert!(!table.knows("alice", 0));
-        assert!(table.knows("alice", 1) && table.knows("alice", 2));
+        assert!(knows(&table, "bob", 0));
+        assert!(!knows(&table, "alice", 0));
+        assert!(knows(&table, "alice", 1) && knows(&table, "alice", 2));
     }
 
     #[test]
     fn a_full_table_takes_from_the_one_who_fills_it_and_gives_a_newcomer_room() {
         let table = Bounded::with(3, 10);
-        table.note("bob", 0);
+        table.note("bob", 0, now());
         for fact in 0..5 {
-            table.note("alice", fact);
+            table.note("alice", fact, now());
         }
-        assert!(table.knows("bob", 0) && table.knows("alice", 4) && !table.knows("alice", 0));
-        table.note("carol", 0);
-        assert!(table.knows("carol", 0) && !table.knows("bob", 0));
+        assert!(knows(&table, "bob", 0) && knows(&table, "alice", 4) && !knows(&table, "alice", 0));
+        table.note("carol", 0, now());
+        assert!(knows(&table, "carol", 0) && !knows(&table, "bob", 0));
     }
 }

@@ -107,6 +107,10 @@ pub struct Call {
     pub(crate) arguments: Option<Range<usize>>,
     /// The server's own session id, opened from the sealed one.
     pub(crate) session: Option<HeaderValue>,
+    /// The client said that it opens pages that it is asked to (URL elicitation).
+    pub(crate) opens_pages: bool,
+    /// The user was asked to open a page and did not want to.
+    pub(crate) page_refused: bool,
     /// `_meta.traceparent` (SEP-414), which outranks the header.
     pub(crate) traceparent: Option<Box<str>>,
 }
@@ -160,6 +164,16 @@ impl Call {
     /// The server's own session id.
     pub fn session(&self) -> Option<&HeaderValue> {
         self.session.as_ref()
+    }
+
+    /// Whether the answer to this call may ask the user to open a page: the client said that it can, and in this
+    /// revision such an answer may be given to this method (2026-07-28 basic/patterns/mrtr).
+    pub fn takes_pages(&self) -> bool {
+        let may = match self.era {
+            Era::Legacy => true,
+            Era::Modern => matches!(self.method.name(), "tools/call" | "resources/read" | "prompts/get"),
+        };
+        may && self.opens_pages && !self.page_refused && self.id().is_some()
     }
 
     /// Takes items out of the call's bytes; all other bytes stay as they are.

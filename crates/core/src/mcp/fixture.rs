@@ -31,6 +31,7 @@ pub(crate) fn caller(subject: &str) -> Principal {
         amr: Vec::new(),
         auth_time: None,
         session: None,
+        issued: None,
         expires: Timestamp::from_secs(600),
         fingerprint: Fingerprint([0; 32]),
         identity: Default::default(),

@@ -5,7 +5,7 @@ mod call;
 pub mod door;
 pub mod filter;
 #[cfg(any(test, fuzzing))]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod json;

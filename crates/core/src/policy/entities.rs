@@ -156,6 +156,7 @@ fn identify(principal: &Principal) -> [u8; 32] {
         amr,
         auth_time,
         session: _,
+        issued: _,
         expires: _,
         fingerprint,
         identity: _,

@@ -7,36 +7,53 @@ use super::envelope::Envelope;
 use super::target::Named;
 use crate::caller::Principal;
 use crate::mcp::json::Edit;
-use crate::mcp::seal::Purpose;
+use crate::mcp::seal::{Purpose, Sealed};
 use crate::mcp::{Call, Era, Head, Target};
 use crate::refusal::Reason;
+use crate::revocation::Birth;
 use crate::server::Server;
+use crate::time::Timestamp;
+
+/// A session as it was opened.
+pub(super) struct Session {
+    /// The server's own id.
+    pub(super) id: HeaderValue,
+    /// Its client opens pages that it is asked to.
+    pub(super) opens_pages: bool,
+}
 
 impl Door {
-    /// The server's own session id. The modern era has no sessions: a header is ignored (2026-07-28).
+    /// The session. The modern era has none: a header is ignored (2026-07-28). One from before a revocation of its
+    /// caller is unknown.
     pub(super) fn session(
         &self,
         head: &Head,
         era: Era,
         who: &Principal,
         at: &Server,
-    ) -> Result<Option<HeaderValue>, Reason> {
+    ) -> Result<Option<Session>, Reason> {
         let Some(sealed) = head.session.as_ref().filter(|_| era == Era::Legacy) else { return Ok(None) };
-        self.seal
-            .open(Purpose::Session, who, at, sealed.as_bytes())
-            .and_then(|id| HeaderValue::from_bytes(&id).ok())
-            .map(Some)
-            .ok_or(Reason::UnknownSession)
+        let opened = self.seal.open(Purpose::Session, who, at, sealed.as_bytes());
+        let living = opened.filter(|opened| !self.revocations.ended(who, opened.birth));
+        let session = living.and_then(|opened| {
+            let id = HeaderValue::from_bytes(&opened.value).ok()?;
+            Some(Session { id, opens_pages: opened.opens_pages })
+        });
+        session.map(Some).ok_or(Reason::UnknownSession)
     }
 
-    /// Seals the session id that a server gave to this caller.
+    /// Seals the session id that a server gave to this caller, in answer to a call that came at `now`.
     pub(crate) fn sealed_session(
         &self,
+        call: &Call,
         id: &HeaderValue,
         who: &Principal,
         at: &Server,
+        now: Timestamp,
     ) -> Option<HeaderValue> {
-        let sealed = self.seal.seal(Purpose::Session, who, at, id.as_bytes())?;
+        let value = id.as_bytes().into();
+        let what = Sealed { value, birth: Birth::of(who, now), opens_pages: call.opens_pages };
+        let sealed = self.seal.seal(Purpose::Session, who, at, &what)?;
         HeaderValue::try_from(sealed).ok()
     }
 
@@ -47,9 +64,12 @@ impl Door {
         raw: &str,
         who: &Principal,
         at: &Server,
+        now: Timestamp,
     ) -> Option<String> {
         let purpose = Purpose::State(call.method.name(), call.target.name().unwrap_or_default());
-        self.seal.seal(purpose, who, at, raw.as_bytes())
+        let value = raw.as_bytes().into();
+        let what = Sealed { value, birth: Birth::of(who, now), opens_pages: false };
+        self.seal.seal(purpose, who, at, &what)
     }
 
     /// Where the server cannot tell callers apart, the state that it gave is opened only for the caller it was
@@ -72,13 +92,21 @@ impl Door {
         let raw = state
             .string()
             .and_then(|sealed| self.seal.open(purpose, who, at, sealed.as_bytes()))
+            .filter(|opened| !self.revocations.ended(who, opened.birth))
             .ok_or(Reason::ForeignState("requestState"))?;
-        Ok(Some(Edit::new(state.range(), [b"\"", &raw[..], b"\""].concat())))
+        Ok(Some(Edit::new(state.range(), [b"\"", &*raw.value, b"\""].concat())))
     }
 
     /// Notes that the server sent the request with this id (its canonical text) to this caller.
-    pub(crate) fn note_request(&self, id: &str, session: Option<&HeaderValue>, who: &Principal, at: &Server) {
-        self.asked.note(stream(session, who, at), id);
+    pub(crate) fn note_request(
+        &self,
+        id: &str,
+        session: Option<&HeaderValue>,
+        who: &Principal,
+        at: &Server,
+        now: Timestamp,
+    ) {
+        self.asked.note(stream(session, who, at), id, Birth::of(who, now));
     }
 
     /// A response must answer a request that the server sent to this caller, on this session if there is one.
@@ -89,20 +117,28 @@ impl Door {
         who: &Principal,
         at: &Server,
     ) -> Result<(), Reason> {
+        let living = |id: &str| {
+            let noted = self.asked.knows(stream(session, who, at), id);
+            noted.is_some_and(|birth| !self.revocations.ended(who, birth))
+        };
         match &envelope.answers {
-            Some(id) if !self.asked.knows(stream(session, who, at), &**id) => Err(Reason::UnexpectedResponse),
+            Some(id) if !living(id) => Err(Reason::UnexpectedResponse),
             _ => Ok(()),
         }
     }
 
     /// Notes that the task was made for this caller.
-    pub(crate) fn note_task(&self, task: &str, who: &Principal, at: &Server) {
-        self.tasks.note(owner(who, at), task);
+    pub(crate) fn note_task(&self, task: &str, who: &Principal, at: &Server, now: Timestamp) {
+        self.tasks.note(owner(who, at), task, Birth::of(who, now));
     }
 
     /// Whether the task may be this caller's: always, where the server can tell callers apart itself.
     pub(crate) fn owns_task(&self, task: &str, who: &Principal, at: &Server) -> bool {
-        !at.shared_credential || self.tasks.knows(owner(who, at), task)
+        let living = || {
+            let noted = self.tasks.knows(owner(who, at), task);
+            noted.is_some_and(|birth| !self.revocations.ended(who, birth))
+        };
+        !at.shared_credential || living()
     }
 
     pub(super) fn check_tasks(&self, named: &Named, who: &Principal, at: &Server) -> Result<(), Reason> {

@@ -4,6 +4,7 @@ mod belongings;
 mod envelope;
 mod era;
 mod mirror;
+mod pages;
 #[cfg(test)]
 mod readers;
 mod target;
@@ -11,6 +12,7 @@ mod target;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -21,10 +23,12 @@ use super::seal::{KeyRefused, Seal};
 use super::{Call, Era, Head, Kind, Target, Verb};
 use crate::caller::Principal;
 use crate::refusal::Reason;
+use crate::revocation::Revocations;
 use crate::server::Server;
 use envelope::Envelope;
 pub(crate) use envelope::canonical_id;
 pub use era::{LEGACY_VERSIONS, MODERN_VERSIONS};
+pub use pages::PAGE;
 pub(crate) use target::subscribed_elements;
 
 /// A message that was not admitted, with what could be read of it.
@@ -65,6 +69,8 @@ pub struct Door {
     asked: Bounded,
     /// Tasks of servers with a shared credential, by caller.
     tasks: Bounded,
+    /// What is older than a revocation of its caller has ended.
+    revocations: Arc<Revocations>,
     limits: Limits,
 }
 
@@ -75,7 +81,20 @@ impl Door {
     /// [`KeyRefused`] if the cipher does not take a key.
     pub fn new(first: &[u8; 32], retired: &[[u8; 32]]) -> Result<Self, KeyRefused> {
         let seal = Seal::new(first, retired)?;
-        Ok(Self { seal, asked: Bounded::default(), tasks: Bounded::default(), limits: Limits::default() })
+        Ok(Self {
+            seal,
+            asked: Bounded::default(),
+            tasks: Bounded::default(),
+            revocations: Arc::default(),
+            limits: Limits::default(),
+        })
+    }
+
+    /// The same door under this ledger of revocations.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = revocations;
+        self
     }
 
     /// The same door with other limits on replies.
@@ -125,7 +144,9 @@ impl Door {
             items: Vec::new(),
             body: Bytes::new(),
             arguments: None,
-            session,
+            opens_pages: session.as_ref().is_some_and(|session| session.opens_pages),
+            page_refused: false,
+            session: session.map(|session| session.id),
             traceparent: None,
         })
     }
@@ -170,13 +191,15 @@ impl Door {
             mirror::check(head, envelope, &named, at)?;
         }
         let session = self.session(head, era, who, at)?;
-        self.check_response(envelope, session.as_ref(), who, at)?;
+        self.check_response(envelope, session.as_ref().map(|session| &session.id), who, at)?;
         self.check_tasks(&named, who, at)?;
         let mut edits = Vec::new();
         if era == Era::Legacy {
             edits.extend(envelope.per_hop_cuts());
         }
         edits.extend(self.opened_state(envelope, era, &named, who, at)?);
+        let page = pages::Answer::read(envelope, era);
+        edits.extend(page.cuts);
         let arguments = named.arguments.map(|range| {
             let before = edits.iter().filter(|edit| edit.range.end <= range.start);
             let (cut, put) =
@@ -191,7 +214,10 @@ impl Door {
             items: named.items,
             body: edited(body, edits),
             arguments,
-            session,
+            opens_pages: pages::declared(envelope, era)
+                || session.as_ref().is_some_and(|session| session.opens_pages),
+            page_refused: page.refused,
+            session: session.map(|session| session.id),
             traceparent: envelope.traceparent(),
         })
     }

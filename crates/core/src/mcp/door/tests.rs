@@ -1,10 +1,15 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Door, Refused};
+use crate::caller::Principal;
 use crate::mcp::fixture::{caller, door, head, modern, server, shared};
 use crate::mcp::{Call, Era, Head, Kind, Target, Verb};
 use crate::refusal::Reason;
+use crate::revocation::{Revocation, Revocations, Whose};
 use crate::server::{Server, Tool};
+use crate::time::Timestamp;
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
@@ -343,11 +348,22 @@ fn a_modern_caller_has_no_session_and_no_resumption() {
     }
 }
 
+/// What the server's session id becomes, in answer to an `initialize` that came seven seconds after the epoch.
+fn session(door: &Door, id: &'static str, who: &Principal, at: &Server) -> HeaderValue {
+    session_of(door, id, who, at, &request("initialize", r#"{"capabilities":{}}"#))
+}
+
+fn session_of(door: &Door, id: &'static str, who: &Principal, at: &Server, hello: &str) -> HeaderValue {
+    let call = door.parse(&legacy(), hello.to_owned().into(), who, at).unwrap();
+    let id = HeaderValue::from_static(id);
+    door.sealed_session(&call, &id, who, at, Timestamp::from_secs(7)).unwrap()
+}
+
 /// Row: T10, T8, A19
 #[test]
 fn a_session_opens_for_its_caller_and_is_unknown_to_another() {
     let (door, at) = (door(), server("orders"));
-    let sealed = door.sealed_session(&HeaderValue::from_static("up-1"), &caller("alice"), &at).unwrap();
+    let sealed = session(&door, "up-1", &caller("alice"), &at);
     let resume = |sealed: HeaderValue| Head {
         session: Some(sealed),
         last_event_id: Some(HeaderValue::from_static("7")),
@@ -379,12 +395,13 @@ fn nothing_is_resumed_without_a_session() {
 fn a_response_is_accepted_only_for_what_the_server_asked_this_caller_on_this_session() {
     let (door, at, alice) = (door(), server("orders"), caller("alice"));
     let id = HeaderValue::from_static("up-1");
+    let now = Timestamp::from_secs(7);
     let with = |sealed: Option<HeaderValue>| Head { session: sealed, ..legacy() };
-    let sealed = door.sealed_session(&id, &alice, &at);
+    let sealed = Some(session(&door, "up-1", &alice, &at));
     let answer = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"action":"accept"}}}}"#);
     let post = |head: &Head, id: &str, who: &str| door.parse(head, answer(id).into(), &caller(who), &at);
-    door.note_request("n5", Some(&id), &alice, &at);
-    door.note_request("sx", None, &alice, &at);
+    door.note_request("n5", Some(&id), &alice, &at, now);
+    door.note_request("sx", None, &alice, &at, now);
     assert_eq!(post(&with(sealed.clone()), "5", "alice").unwrap().kind(), &Kind::Response("5".into()));
     assert!(post(&with(None), r#""\u0078""#, "alice").is_ok());
     for (head, id, who) in [
@@ -490,7 +507,7 @@ fn state_of_a_shared_credential_server_opens_for_its_caller_method_and_target_on
     )
     .unwrap();
     let raw = r#"opaque \u0041\n state"#;
-    let sealed = door.sealed_state(&first, raw, &caller("alice"), &at).unwrap();
+    let sealed = door.sealed_state(&first, raw, &caller("alice"), &at, Timestamp::from_secs(7)).unwrap();
     let retry = door
         .parse(&modern("tools/call", Some("x")), body("x", &sealed).into(), &caller("alice"), &at)
         .unwrap();
@@ -525,7 +542,7 @@ fn a_task_of_a_shared_credential_server_is_its_callers_only() {
             at,
         )
     };
-    door.note_task("t1", &caller("alice"), &at);
+    door.note_task("t1", &caller("alice"), &at, Timestamp::from_secs(7));
     assert!(get(&at, "alice", "t1").is_ok());
     assert!(get(&server("orders"), "bob", "t1").is_ok());
     for (who, task) in [("bob", "t1"), ("alice", "t2")] {
@@ -563,4 +580,125 @@ fn the_headers_that_leave_are_the_protocols_own() {
     assert_eq!(leaving["accept"], "application/json, text/event-stream");
     assert_eq!(leaving["mcp-protocol-version"], "2025-11-25");
     assert_eq!(leaving.len(), 2);
+}
+
+/// Everything of alice's that the gateway keeps or sealed ends when she is revoked, and nothing of bob's.
+#[test]
+fn what_a_caller_was_given_before_a_revocation_is_unknown_after_it() {
+    let ledger = Arc::new(Revocations::default());
+    let door = Door::new(&[7; 32], &[]).unwrap().with_revocations(ledger.clone());
+    let (at, now) = (shared("orders"), Timestamp::from_secs(7));
+    let listed = request("tools/list", "{}");
+    let first = |who: &str| {
+        let body = request("tools/call", &format!(r#"{{"name":"x",{META}}}"#));
+        door.parse(&modern("tools/call", Some("x")), body.into(), &caller(who), &at).unwrap()
+    };
+    let given: Vec<_> = ["alice", "bob"]
+        .into_iter()
+        .map(|who| {
+            let caller = caller(who);
+            door.note_task("t1", &caller, &at, now);
+            door.note_request("n5", None, &caller, &at, now);
+            let state = door.sealed_state(&first(who), "s", &caller, &at, now).unwrap();
+            (who, session(&door, "up-1", &caller, &at), state)
+        })
+        .collect();
+    let reasons = |who: &str, sealed: &HeaderValue, state: &str| {
+        let reason = |head: &Head, body: String| {
+            door.parse(head, body.into(), &caller(who), &at).err().map(|refused| refused.reason)
+        };
+        let on_session = Head { session: Some(sealed.clone()), ..legacy() };
+        let state = format!(r#"{{"name":"x","requestState":"{state}",{META}}}"#);
+        [
+            reason(&on_session, listed.clone()),
+            reason(&legacy(), request("tasks/get", r#"{"taskId":"t1"}"#)),
+            reason(&legacy(), r#"{"jsonrpc":"2.0","id":5,"result":{}}"#.into()),
+            reason(&modern("tools/call", Some("x")), request("tools/call", &state)),
+        ]
+    };
+    for (who, sealed, state) in &given {
+        assert_eq!(reasons(who, sealed, state), [const { None }; 4], "{who}");
+    }
+    let whose = Whose::Subject("alice".into());
+    let issuer = caller("alice").issuer_url;
+    let at_eight = Timestamp::from_secs(8);
+    let revocation = Revocation { issuer, whose, issued: at_eight, at: at_eight };
+    ledger.note(&revocation, std::time::Duration::from_secs(3600));
+    for (who, sealed, state) in &given {
+        let expected = if *who == "bob" {
+            [const { None }; 4]
+        } else {
+            [
+                Some(Reason::UnknownSession),
+                Some(Reason::ForeignState("task")),
+                Some(Reason::UnexpectedResponse),
+                Some(Reason::ForeignState("requestState")),
+            ]
+        };
+        assert_eq!(reasons(who, sealed, state), expected, "{who}");
+    }
+}
+
+/// Row: X5
+#[test]
+fn a_client_that_opens_pages_is_known_as_one_in_both_eras() {
+    let (door, at, alice) = (door(), server("orders"), caller("alice"));
+    let takes = |head: &Head, body: &str| {
+        door.parse(head, body.to_owned().into(), &alice, &at).unwrap().takes_pages()
+    };
+    let declaring = |elicitation: &str| {
+        let meta =
+            META.replace("clientCapabilities\":{}", &format!("clientCapabilities\":{{{elicitation}}}"));
+        request("tools/call", &format!(r#"{{"name":"x",{meta}}}"#))
+    };
+    let head = modern("tools/call", Some("x"));
+    assert!(takes(&head, &declaring(r#""elicitation":{"form":{},"url":{}}"#)));
+    for not in ["", r#""elicitation":{}"#, r#""elicitation":{"form":{}}"#, r#""elicitation":{"url":null}"#] {
+        assert!(!takes(&head, &declaring(not)), "{not}");
+    }
+    let listed = declaring(r#""elicitation":{"url":{}}"#).replace("tools/call", "tools/list");
+    assert!(!takes(&modern("tools/list", None), &listed), "no answer to a list asks for anything");
+
+    let hello = |capabilities: &str| request("initialize", &format!(r#"{{"capabilities":{capabilities}}}"#));
+    for (capabilities, opens) in [(r#"{"elicitation":{"url":{}}}"#, true), (r#"{"elicitation":{}}"#, false)] {
+        let hello = hello(capabilities);
+        assert_eq!(takes(&legacy(), &hello), opens);
+        let on_session = Head { session: Some(session_of(&door, "up-1", &alice, &at, &hello)), ..legacy() };
+        assert_eq!(takes(&on_session, &request("tools/call", r#"{"name":"x"}"#)), opens);
+    }
+    assert!(!takes(&legacy(), &request("tools/call", r#"{"name":"x"}"#)));
+}
+
+/// Row: X5, M15
+#[test]
+fn what_the_user_said_to_the_gateways_page_is_not_the_servers_to_know() {
+    let head = modern("tools/call", Some("x"));
+    let own = |action: &str| format!(r#""safeconduct.page" : {{"action":"{action}"}}"#);
+    let with = |responses: &str| {
+        let meta =
+            META.replace("clientCapabilities\":{}", r#"clientCapabilities":{"elicitation":{"url":{}}}"#);
+        request("tools/call", &format!(r#"{{"name":"x"{responses},"arguments":{{"a":1}},{meta}}}"#))
+    };
+    for (came, leaves, takes) in [
+        (format!(r#", "inputResponses":{{{}}} "#, own("accept")), String::new(), true),
+        (format!(r#","inputResponses":{{{}}}"#, own("decline")), String::new(), false),
+        (format!(r#","inputResponses":{{{}}}"#, own("cancel")), String::new(), false),
+        (
+            format!(r#","inputResponses":{{"k":{{"action":"accept"}}, {}}}"#, own("accept")),
+            r#","inputResponses":{"k":{"action":"accept"}}"#.to_owned(),
+            true,
+        ),
+        (
+            r#","inputResponses":{"k":{"action":"decline"}}"#.to_owned(),
+            r#","inputResponses":{"k":{"action":"decline"}}"#.to_owned(),
+            true,
+        ),
+        (r#","inputResponses":{}"#.to_owned(), r#","inputResponses":{}"#.to_owned(), true),
+    ] {
+        let call = parse(&head, &with(&came)).unwrap();
+        let left = String::from_utf8(call.body().to_vec()).unwrap();
+        assert_eq!(left.replace(" ,", ","), with(&leaves), "{came}");
+        assert_eq!(call.takes_pages(), takes, "{came}");
+        assert_eq!(call.arguments().unwrap(), &br#"{"a":1}"#[..]);
+    }
 }

@@ -132,9 +132,9 @@ impl Eyes {
     }
 
     fn learn_request(&self, message: Value<'_>) {
-        let Sight { door, principal, server, .. } = &self.sight;
+        let Sight { door, principal, server, now, .. } = &self.sight;
         if let Some(id) = message.member("id").and_then(canonical_id).filter(|_| self.learns()) {
-            door.note_request(&id, self.session.as_ref(), principal, server);
+            door.note_request(&id, self.session.as_ref(), principal, server, *now);
         }
     }
 
@@ -207,14 +207,14 @@ impl Eyes {
     /// Notes the task that an answer speaks of as this caller's: `result.task.taskId` (2025-11-25) or
     /// `result.taskId` (SEP-2663). Answers to task methods are not asked: they were checked on the way in.
     fn note_tasks(&self, result: Value<'_>) {
-        let Sight { door, principal, server, .. } = &self.sight;
+        let Sight { door, principal, server, now, .. } = &self.sight;
         if self.call.method.name().starts_with("tasks/") {
             return;
         }
         let nested = result.member("task").and_then(|task| task.member("taskId"));
         for task in [nested, result.member("taskId")].into_iter().flatten() {
             if let Some(task) = task.string() {
-                door.note_task(&task, principal, server);
+                door.note_task(&task, principal, server, *now);
             }
         }
     }
@@ -225,9 +225,9 @@ impl Eyes {
         }
         let Some(state) = result.member("requestState") else { return Ok(Vec::new()) };
         let raw = state.raw_string().ok_or("a requestState that is not a string")?;
-        let Sight { door, principal, server, .. } = &self.sight;
+        let Sight { door, principal, server, now, .. } = &self.sight;
         let sealed = door
-            .sealed_state(&self.call, raw, principal, server)
+            .sealed_state(&self.call, raw, principal, server, *now)
             .ok_or("a requestState that cannot be sealed")?;
         Ok(vec![Edit::new(state.range(), format!("\"{sealed}\""))])
     }

@@ -64,7 +64,8 @@ pub(super) fn released(sight: &Sight, asked: &Head, call: &Call, came: &Parts) -
     {
         // A server that repeats the id gets the caller's own sealed form repeated: one session, one id.
         let known = asked.session.clone().filter(|_| call.session.as_ref() == Some(id));
-        let sealed = known.or_else(|| sight.door.sealed_session(id, &sight.principal, &sight.server));
+        let sealed =
+            known.or_else(|| sight.door.sealed_session(call, id, &sight.principal, &sight.server, sight.now));
         if let Some(sealed) = sealed {
             headers.insert(SESSION, sealed);
         }

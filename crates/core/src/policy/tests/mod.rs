@@ -47,6 +47,7 @@ pub(super) fn alice() -> Principal {
         amr: list(&["pwd", "otp"]),
         auth_time: Some(NOW - 60),
         session: None,
+        issued: None,
         expires: Timestamp::from_secs(NOW + 300),
         fingerprint: Fingerprint([1; 32]),
         identity: OnceLock::new(),
