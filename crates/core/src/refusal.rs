@@ -85,6 +85,8 @@ pub enum Reason {
     WrongAudience,
     /// The issuer's keys or introspection endpoint cannot be had.
     IssuerUnavailable(String),
+    /// A logout token that is not acceptable. The text says why, to the operator.
+    BadLogout(Cow<'static, str>),
     // --- may they
     /// The caller's token lacks a scope; all the scopes of the operation.
     InsufficientScope(Vec<String>),
@@ -222,6 +224,7 @@ impl Reason {
             Self::InvalidToken(_) => "SC-A02",
             Self::WrongAudience => "SC-A03",
             Self::IssuerUnavailable(_) => "SC-A04",
+            Self::BadLogout(_) => "SC-A05",
             Self::InsufficientScope(_) => "SC-P01",
             Self::Denied { .. } => "SC-P02",
             Self::PolicyError { .. } => "SC-P03",

@@ -26,7 +26,7 @@ use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::Server;
 use safeconduct_core::time::Timestamp;
 
-use crate::cache::{Failure, Flying, Found, Held, Landed, Moment, Spent};
+use crate::cache::{Failure, Flying, Found, Held, Landed, Moment, Spent, login_ended};
 use crate::provider::{Description, ExchangeError};
 use chain::Chain;
 use fixed::Fixed;
@@ -126,13 +126,22 @@ impl Credentials {
     }
 
     async fn obtain(&self, authorized: &Authorized, now: Timestamp) -> Result<Credential, Reason> {
+        let ended = || self.store.revocations.ends(authorized.principal());
+        if ended() {
+            return Err(login_ended().into_reason("revocation"));
+        }
         let (flying, source) = match self.begin(authorized, now) {
             Begun::Ready(credential) => return Ok(credential),
             Begun::Refused(reason) => return Err(reason),
             Begun::Waiting(flying, source) => (flying, source),
         };
         let landed = Box::pin(tokio::time::timeout(self.store.limits.wait, flying.landed())).await;
-        finished(landed.ok().flatten(), source)
+        let credential = finished(landed.ok().flatten(), source)?;
+        // Nothing leaves for a caller who was revoked while this call waited.
+        match ended() {
+            true => Err(login_ended().into_reason("revocation")),
+            false => Ok(credential),
+        }
     }
 
     fn begin(&self, authorized: &Authorized, now: Timestamp) -> Begun {

@@ -2,15 +2,17 @@
 //! digest; nothing else of it is read again until it ends or its issuer's keys change.
 
 mod known;
+mod logout;
 
 use std::sync::Arc;
 
 use safeconduct_core::caller::{
-    Bearer, IssuerRules, Principal, TokenDigest, TokenProblem, Verified, examine, looks_signed, peek_issuer,
-    verify_jwt,
+    Bearer, IssuerRules, LogoutRules, Principal, TokenDigest, TokenProblem, Verified, examine, looks_signed,
+    peek_issuer, verify_jwt,
 };
 use safeconduct_core::path::{Arrived, Authenticated, Moved};
 use safeconduct_core::refusal::Reason;
+use safeconduct_core::revocation::Revocations;
 use safeconduct_core::server::Server;
 use safeconduct_core::time::Timestamp;
 
@@ -27,12 +29,15 @@ pub struct Issuer {
     pub keys: Arc<IssuerKeys>,
     /// How it is asked about opaque tokens.
     pub introspection: Option<Introspection>,
+    /// What its logout tokens must be like; None: it sends none.
+    pub logout: Option<LogoutRules>,
 }
 
 /// See the module. Made anew for each plan; what is known of tokens outlives it.
 pub struct Verifier {
     issuers: Vec<Configured>,
     known: Arc<KnownTokens>,
+    revocations: Arc<Revocations>,
 }
 
 struct Configured {
@@ -58,7 +63,15 @@ impl Verifier {
             let stamp = known.stamp(&format!("{:?} {introspection:?}", issuer.rules));
             Configured { index, issuer, stamp }
         };
-        Self { issuers: issuers.into_iter().enumerate().map(configured).collect(), known }
+        let issuers = issuers.into_iter().enumerate().map(configured).collect();
+        Self { issuers, known, revocations: Arc::default() }
+    }
+
+    /// The same verifier under this ledger of revocations.
+    #[must_use]
+    pub fn under(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = revocations;
+        self
     }
 
     /// The caller is known, or refused.
@@ -70,12 +83,27 @@ impl Verifier {
         if let Some(memory) = self.known.recall(&digest, now)
             && let Some(rules) = self.still_stands(&memory)
         {
-            return arrived.authenticated(&memory.verified, &rules.audiences, now);
+            return self.unless_revoked(arrived, &memory.verified, rules, now);
         }
         let presented = Presented { bearer: arrived.bearer(), digest, server: arrived.server(), now };
         match self.verify(&presented).await {
-            Ok((verified, rules)) => arrived.authenticated(&verified, &rules.audiences, now),
+            Ok((verified, rules)) => self.unless_revoked(arrived, &verified, rules, now),
             Err(reason) => Err(arrived.refuse(reason)),
+        }
+    }
+
+    /// A token is good until its end, unless its caller was revoked after it was issued. Asked each time: what is
+    /// remembered of a token may be older than the revocation.
+    fn unless_revoked(
+        &self,
+        arrived: Arrived,
+        verified: &Verified,
+        rules: &IssuerRules,
+        now: Timestamp,
+    ) -> Moved<Authenticated> {
+        match self.revocations.ends(verified.principal()) {
+            true => Err(arrived.refuse(Reason::InvalidToken("the login that it is of was ended".into()))),
+            false => arrived.authenticated(verified, &rules.audiences, now),
         }
     }
 
@@ -138,7 +166,7 @@ impl Verifier {
         token: &Presented<'_>,
         kid: Option<&str>,
     ) -> Result<Verified, Unsigned> {
-        let Issuer { rules, keys: source, introspection } = &configured.issuer;
+        let Issuer { rules, keys: source, introspection, .. } = &configured.issuer;
         // Nobody waits for keys that can be done without; they are tried for in the background.
         if let Some(error) = introspection.as_ref().and_then(|_| source.failure()) {
             return Err(Unsigned::NoKeys(error));

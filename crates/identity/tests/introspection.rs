@@ -43,6 +43,7 @@ impl Oracle {
             rules: rules("corp", &issuer),
             keys: IssuerKeys::start(&issuer, server.keys(), wire.clone(), time.clone()),
             introspection: Some(Introspection::new(endpoint, basic("s"), seconds(30), wire)),
+            logout: None,
         };
         let verifier = Arc::new(Verifier::new(vec![issuer], KnownTokens::new(4096)));
         Self { server, verifier, time }
@@ -163,6 +164,7 @@ async fn of_several_issuers_those_of_the_server_are_asked_in_order_until_one_kno
         rules: rules(alias, idp.issuer()),
         keys: IssuerKeys::start(idp.issuer(), at_its_keys(idp), wire.clone(), time.clone()),
         introspection: Some(introspection(idp, seconds(30), &wire)),
+        logout: None,
     };
     let verifier =
         Verifier::new(vec![issuer("first", &first), issuer("second", &second)], KnownTokens::new(64));
@@ -310,6 +312,7 @@ async fn strangers_do_not_displace_callers_who_are_known() {
         rules: rules("corp", idp.issuer()),
         keys: IssuerKeys::start(idp.issuer(), at_its_keys(&idp), wire.clone(), time.clone()),
         introspection: Some(introspection(&idp, seconds(60), &wire)),
+        logout: None,
     };
     let verifier = Verifier::new(vec![issuer], known.clone());
     let alice = idp.mint("alice", AUDIENCE, "call", seconds(600));

@@ -144,7 +144,7 @@ async fn a_token_without_kid_is_believed_where_exactly_one_key_fits_and_follows_
     let (time, issuer) = (Time::new(), server.url(""));
     let keys = IssuerKeys::start(&issuer, server.keys(), wire(), time.clone());
     let verifier = Verifier::new(
-        vec![Issuer { rules: rules("corp", &issuer), keys, introspection: None }],
+        vec![Issuer { rules: rules("corp", &issuer), keys, introspection: None, logout: None }],
         KnownTokens::new(64),
     );
     let token = |key: &SigningKey, user: &str| {
@@ -175,6 +175,7 @@ async fn issuers_vouch_for_their_own_and_the_same_subject_of_two_is_two_callers(
         rules: rules(alias, safeconduct_testkit::idp::Idp::issuer(idp)),
         keys: IssuerKeys::start(idp.issuer(), at_its_keys(idp), wire.clone(), time.clone()),
         introspection: None,
+        logout: None,
     };
     let verifier =
         Verifier::new(vec![issuer("corp", &corp), issuer("partner", &partner)], KnownTokens::new(64));
@@ -246,7 +247,7 @@ async fn an_issuer_that_was_never_reached_is_unavailable_and_its_callers_are_not
     let idp = provider(&time).await;
     idp.faults().always(Fault::Close);
     let keys = IssuerKeys::start(idp.issuer(), at_its_keys(&idp), wire(), time.clone());
-    let issuer = Issuer { rules: rules("corp", idp.issuer()), keys, introspection: None };
+    let issuer = Issuer { rules: rules("corp", idp.issuer()), keys, introspection: None, logout: None };
     let verifier = Verifier::new(vec![issuer], KnownTokens::new(64));
     let token = idp.mint("alice", AUDIENCE, "call", seconds(600));
     assert!(is_unknown(&caller_at(&verifier, &["corp"], &token, time.now()).await));
@@ -266,6 +267,7 @@ async fn what_is_remembered_is_bounded_by_number_and_by_weight() {
             rules: rules("corp", world.idp.issuer()),
             keys: world.keys.clone(),
             introspection: None,
+            logout: None,
         }],
         known.clone(),
     );

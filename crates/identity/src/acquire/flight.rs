@@ -11,7 +11,7 @@ use safeconduct_core::time::Timestamp;
 
 use super::chain::{Chain, Leg};
 use super::store::CredentialStore;
-use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead};
+use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead, login_ended};
 use crate::provider::{ExchangeError, Granted, Subject, SubjectUse, Use};
 
 /// Begins the fetch of a step's answer.
@@ -25,9 +25,11 @@ pub(super) fn begin(
     let runtime = store.runtime.clone();
     runtime.spawn(async move {
         let bound = lead.bound(warrant.principal().expires);
-        let flight = Flight { store, chain, warrant, bound };
+        let flight = Flight { store, chain, warrant, bound, shared: lead.is_shared() };
         let fetched = flight.fetch(index).await.map_err(|failure| flight.in_whose_name(index, failure));
         let (landed, keep) = match fetched {
+            // Neither kept nor handed on, whatever came of it: not even a refusal, which a later login would meet.
+            _ if flight.has_ended() => (Err(flight.failure(index, login_ended())), None),
             Ok(granted) => flight.settle(index, granted),
             Err(failure) => flight.refused(index, failure),
         };
@@ -41,6 +43,8 @@ struct Flight {
     warrant: Warrant,
     /// Until when what is fetched may serve, as far as the caller goes.
     bound: Timestamp,
+    /// It is the same for all callers, and fetched for whoever came first.
+    shared: bool,
 }
 
 type Failed = Arc<Failure>;
@@ -126,6 +130,11 @@ impl Flight {
         })
     }
 
+    /// The caller was revoked since the call was permitted; what is not theirs goes on for the others.
+    fn has_ended(&self) -> bool {
+        !self.shared && self.store.revocations.ends(self.warrant.principal())
+    }
+
     fn begin(&self, index: usize, lead: Lead) {
         begin(self.store.clone(), self.chain.clone(), index, self.warrant.clone(), lead);
     }
@@ -145,6 +154,9 @@ impl Flight {
             }
             None => None,
         };
+        if self.has_ended() {
+            return Err(self.failure(index, login_ended()));
+        }
         let began = self.store.clock.steady();
         let asking = leg.provider.exchange(&self.warrant, subject, self.store.clock.wall());
         let outcome = match tokio::time::timeout(self.store.limits.step, asking).await {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use safeconduct_core::revocation::{Revocation, Revocations, Whose};
 use tokio::runtime::Handle;
 
 use super::counters::{CounterSnapshot, Counters};
@@ -48,16 +49,31 @@ pub struct CredentialStore {
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: CredentialLimits,
+    /// What began before a revocation of its caller is not kept, and not sent.
+    pub(super) revocations: Arc<Revocations>,
     /// Where flights run: they outlive the calls, and the runtimes of the calls.
     pub(super) runtime: Handle,
 }
 
 impl CredentialStore {
-    /// An empty store. Flights run on `runtime`, which needs its timers.
+    /// An empty store, of callers who are never revoked. Flights run on `runtime`, which needs its timers.
     ///
     /// # Errors
     /// When the system has no randomness to give.
     pub fn new(
+        limits: CredentialLimits,
+        clock: Arc<dyn Clock>,
+        runtime: Handle,
+    ) -> Result<Arc<Self>, aws_lc_rs::error::Unspecified> {
+        Self::under(Arc::default(), limits, clock, runtime)
+    }
+
+    /// An empty store under this ledger of revocations.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::new`].
+    pub fn under(
+        revocations: Arc<Revocations>,
         limits: CredentialLimits,
         clock: Arc<dyn Clock>,
         runtime: Handle,
@@ -68,6 +84,7 @@ impl CredentialStore {
             counters: Counters::default(),
             clock,
             limits,
+            revocations,
             runtime: runtime.clone(),
         });
         let weak = Arc::downgrade(&store);
@@ -97,7 +114,13 @@ impl CredentialStore {
     /// Takes all credentials of one caller (issuer identifier and subject) out of the cache, and what is being
     /// fetched for them. Gives how many there were.
     pub fn forget(&self, issuer: &str, subject: &str) -> usize {
-        self.cache.forget(issuer, subject)
+        self.cache.forget(issuer, &Whose::Subject(subject.into()))
+    }
+
+    /// The same for the logins that a revocation ends. It is to stand in the ledger before: what begins between the
+    /// two is not kept either.
+    pub fn revoke(&self, revocation: &Revocation) -> usize {
+        self.cache.forget(&revocation.issuer, &revocation.whose)
     }
 
     pub(super) fn moment(&self) -> Moment {

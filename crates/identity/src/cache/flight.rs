@@ -40,15 +40,19 @@ pub(crate) enum Keep {
 pub(crate) struct Lead {
     cache: Arc<Cache>,
     slot: Slot,
+    number: u64,
     sender: watch::Sender<Option<Landed>>,
     landed: bool,
 }
 
 impl Lead {
-    /// The duty, and where its end will be seen.
-    pub(super) fn take(cache: Arc<Cache>, slot: Slot) -> (Self, watch::Receiver<Option<Landed>>) {
-        let (sender, landing) = watch::channel(None);
-        (Self { cache, slot, sender, landed: false }, landing)
+    pub(super) fn of(
+        cache: Arc<Cache>,
+        slot: Slot,
+        number: u64,
+        sender: watch::Sender<Option<Landed>>,
+    ) -> Self {
+        Self { cache, slot, number, sender, landed: false }
     }
 
     /// See [`Slot::bound`].
@@ -56,10 +60,15 @@ impl Lead {
         self.slot.bound(caller_expires)
     }
 
+    /// What it fetches is the same for all callers.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.slot.shared
+    }
+
     /// Ends the flight: keeps what is to be kept, and tells all who wait.
     pub(crate) fn land(mut self, outcome: Landed, keep: Option<Keep>, now: Moment) {
         self.landed = true;
-        let outcome = match self.cache.land(self.slot, &outcome, keep, now) {
+        let outcome = match self.cache.land(self.slot, self.number, &outcome, keep, now) {
             true => outcome,
             false => Err(Arc::new(Failure { step: "revocation".into(), error: login_ended() })),
         };
@@ -67,14 +76,15 @@ impl Lead {
     }
 }
 
-fn login_ended() -> ExchangeError {
+/// What is made of a fetch for a caller whose login has ended meanwhile.
+pub(crate) fn login_ended() -> ExchangeError {
     ExchangeError::SubjectRefused { error: "login_ended".into() }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
         if !self.landed {
-            self.cache.shard(self.slot.caller).flights.remove(&self.slot.key);
+            self.cache.shard(self.slot.caller).touch_down(&self.slot.key, self.number);
         }
     }
 }

@@ -15,7 +15,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use flight::{Failure, Flying, Keep, Landed, Lead};
+pub(crate) use flight::{Failure, Flying, Keep, Landed, Lead, login_ended};
 pub use key::Fields;
 pub(crate) use key::{Key, Keys};
 pub(crate) use lifetime::{Bounds, Lifetime};
@@ -29,10 +29,12 @@ use std::time::Duration;
 use safeconduct_core::caller::{Fingerprint, Principal};
 use safeconduct_core::credential::Credential;
 use safeconduct_core::material::Material;
+use safeconduct_core::revocation::Whose;
 use safeconduct_core::time::Timestamp;
+use tokio::sync::watch;
 
 use crate::provider::ExchangeError;
-use shard::{CallerTag, Change, Flight, Shard};
+use shard::{CallerTag, Change, Login, Shard};
 
 /// How long after a renewal forced by the backend the same key is not renewed again (edge case 64).
 const POISON: Duration = Duration::from_secs(30);
@@ -67,6 +69,7 @@ impl Default for CacheLimits {
 pub(crate) struct Slot {
     pub(crate) key: Key,
     caller: CallerTag,
+    login: Login,
     shared: bool,
 }
 
@@ -135,7 +138,8 @@ impl Cache {
 
     /// The place of a step's answer for one caller.
     pub(crate) fn slot(&self, plan: &[u8; 32], caller: &Principal, inputs: &Fields) -> Slot {
-        self.slot_of(plan, caller.fingerprint, &caller.issuer_url, &caller.subject, inputs)
+        let login = caller.session.as_deref().map(|sid| self.login(&caller.issuer_url, sid));
+        Slot { login, ..self.slot_of(plan, caller.fingerprint, &caller.issuer_url, &caller.subject, inputs) }
     }
 
     pub(crate) fn slot_of(
@@ -148,7 +152,8 @@ impl Cache {
     ) -> Slot {
         Slot {
             key: self.keys.key(plan, fingerprint, inputs),
-            caller: self.callers.hash_one((issuer, subject)),
+            caller: self.caller(issuer, subject),
+            login: None,
             shared: false,
         }
     }
@@ -220,7 +225,7 @@ impl Cache {
             renewed: Some(now.steady),
             size: OVERHEAD,
         };
-        let change = shard.insert(slot.key, slot.caller, mark, self.limits.per_caller);
+        let change = shard.insert(slot, mark, self.limits.per_caller);
         drop(shard);
         self.account(change);
         Spent::LookAgain
@@ -239,12 +244,32 @@ impl Cache {
         }
     }
 
-    /// Takes everything of one caller out; fetches under way are not kept (edge case 76).
-    pub(crate) fn forget(&self, issuer: &str, subject: &str) -> usize {
-        let caller = self.callers.hash_one((issuer, subject));
-        let change = self.shard(caller).forget(caller);
-        self.account(change);
-        change.entries.unsigned_abs()
+    /// Takes everything of these logins out; fetches under way are not kept (edge case 76). Gives how much it was.
+    pub(crate) fn forget(&self, issuer: &str, whose: &Whose) -> usize {
+        let taken = match whose {
+            Whose::Subject(subject) => {
+                let whose = self.caller(issuer, subject);
+                let change = self.shard(whose).forget(|caller, _| caller == whose);
+                self.account(change);
+                change.entries
+            }
+            // It is not said, or not for all entries, whose the session is.
+            Whose::Session { sid, subject } => {
+                let ended = self.login(issuer, sid);
+                let of = subject.as_deref().map(|subject| self.caller(issuer, subject));
+                let meant = |caller, login: Login| match login {
+                    Some(login) => login == ended,
+                    None => of == Some(caller),
+                };
+                let shard = |number| {
+                    let change = self.numbered(number).forget(meant);
+                    self.account(change);
+                    change.entries
+                };
+                (0..SHARDS).map(shard).sum()
+            }
+        };
+        taken.unsigned_abs()
     }
 
     /// Takes out what has ended: a secret does not stay in memory because nobody asks for it.
@@ -262,16 +287,16 @@ impl Cache {
     }
 
     fn take_off(self: &Arc<Self>, shard: &mut Shard, slot: Slot) -> (Lead, Flying) {
-        let (lead, landing) = Lead::take(self.clone(), slot);
+        let (sender, landing) = watch::channel(None);
         let flying = Flying::to(&landing);
-        shard.flights.insert(slot.key, Flight { landing, caller: slot.caller, discard: false });
-        (lead, flying)
+        let number = shard.take_off(slot, landing);
+        (Lead::of(self.clone(), slot, number, sender), flying)
     }
 
     /// Keeps what is to be kept. False when the caller was forgotten meanwhile.
-    fn land(&self, slot: Slot, outcome: &Landed, keep: Option<Keep>, now: Moment) -> bool {
+    fn land(&self, slot: Slot, number: u64, outcome: &Landed, keep: Option<Keep>, now: Moment) -> bool {
         let mut shard = self.shard(slot.caller);
-        if shard.flights.remove(&slot.key).is_some_and(|flight| flight.discard) {
+        if !shard.touch_down(&slot.key, number) {
             return false;
         }
         let before = shard.entry(&slot.key).filter(|entry| entry.is_live(now.steady, now.wall));
@@ -313,7 +338,7 @@ impl Cache {
             _ => None,
         };
         if let Some(entry) = entry {
-            let change = shard.insert(slot.key, slot.caller, entry, self.limits.per_caller);
+            let change = shard.insert(slot, entry, self.limits.per_caller);
             drop(shard);
             self.account(change);
             self.shrink();
@@ -335,6 +360,14 @@ impl Cache {
             idle = if change == Change::default() { idle + 1 } else { 0 };
             self.account(change);
         }
+    }
+
+    fn caller(&self, issuer: &str, subject: &str) -> CallerTag {
+        self.callers.hash_one((issuer, subject))
+    }
+
+    fn login(&self, issuer: &str, sid: &str) -> u64 {
+        self.callers.hash_one(("session", issuer, sid))
     }
 
     fn account(&self, change: Change) {

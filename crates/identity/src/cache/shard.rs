@@ -11,8 +11,8 @@ use safeconduct_core::material::Material;
 use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 
-use super::Landed;
 use super::key::{Key, KeyHasher};
+use super::{Landed, Slot};
 use crate::provider::ExchangeError;
 
 type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
@@ -56,9 +56,13 @@ impl Entry {
 /// Whose an entry is: a keyed hash of issuer and subject.
 pub(crate) type CallerTag = u64;
 
+/// Of which login an entry is: a keyed hash of issuer and session; None where the caller's token names no session.
+pub(crate) type Login = Option<u64>;
+
 struct Seat {
     entry: Entry,
     caller: CallerTag,
+    login: Login,
     /// Number of this seat; `order` may still name an earlier one of the same key.
     number: u64,
     /// Used since it was last looked at for eviction.
@@ -69,8 +73,9 @@ struct Seat {
 pub(super) struct Flight {
     pub(super) landing: watch::Receiver<Option<Landed>>,
     pub(super) caller: CallerTag,
-    /// The caller was forgotten meanwhile: what comes is not kept.
-    pub(super) discard: bool,
+    pub(super) login: Login,
+    /// Which of all flights it is: one that was let go of must not be taken for the next of the same key.
+    pub(super) number: u64,
 }
 
 #[derive(Default)]
@@ -109,7 +114,8 @@ impl Shard {
     }
 
     /// Puts an entry in; the caller's oldest go when the share is used up.
-    pub(super) fn insert(&mut self, key: Key, caller: CallerTag, entry: Entry, share: usize) -> Change {
+    pub(super) fn insert(&mut self, slot: Slot, entry: Entry, share: usize) -> Change {
+        let Slot { key, caller, login } = slot;
         let mut change = self.remove(&key);
         while self.callers.get(&caller).is_some_and(|count| *count >= share) {
             match self.oldest_of(caller) {
@@ -120,7 +126,7 @@ impl Shard {
         self.next += 1;
         let number = self.next;
         let bytes = entry.size as isize;
-        self.seats.insert(key, Box::new(Seat { entry, caller, number, used: false }));
+        self.seats.insert(key, Box::new(Seat { entry, caller, login, number, used: false }));
         self.order.push_back((key, number));
         *self.callers.entry(caller).or_default() += 1;
         self.tidy();
@@ -160,13 +166,27 @@ impl Shard {
         self.remove_where(|seat| !seat.entry.is_live(steady, wall))
     }
 
-    /// Removes all of one caller, and lets nothing of what is under way be kept.
-    pub(super) fn forget(&mut self, caller: CallerTag) -> Change {
-        self.flights
-            .values_mut()
-            .filter(|flight| flight.caller == caller)
-            .for_each(|flight| flight.discard = true);
-        self.remove_where(|seat| seat.caller == caller)
+    /// Notes a fetch under way, and gives its number.
+    pub(super) fn take_off(&mut self, slot: Slot, landing: watch::Receiver<Option<Landed>>) -> u64 {
+        self.next += 1;
+        let Slot { key, caller, login } = slot;
+        self.flights.insert(key, Flight { landing, caller, login, number: self.next });
+        self.next
+    }
+
+    /// True when this fetch ends; false when it was let go of.
+    pub(super) fn touch_down(&mut self, key: &Key, number: u64) -> bool {
+        let awaited = self.flights.get(key).is_some_and(|flight| flight.number == number);
+        if awaited {
+            self.flights.remove(key);
+        }
+        awaited
+    }
+
+    /// Removes all that is meant, and lets go of what is under way: it will not be kept, and nobody joins it.
+    pub(super) fn forget(&mut self, meant: impl Fn(CallerTag, Login) -> bool) -> Change {
+        self.flights.retain(|_, flight| !meant(flight.caller, flight.login));
+        self.remove_where(|seat| meant(seat.caller, seat.login))
     }
 
     fn remove_where(&mut self, goes: impl Fn(&Seat) -> bool) -> Change {

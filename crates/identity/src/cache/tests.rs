@@ -214,6 +214,7 @@ enum Event {
     TurnBack { seconds: u64 },
     Spend { caller: u8, plan: u8 },
     Forget { caller: u8 },
+    LandForgotten { which: usize },
     Sweep,
 }
 
@@ -229,6 +230,7 @@ fn step() -> impl Strategy<Value = Event> {
         1 => (1..60_u64).prop_map(|seconds| Event::TurnBack { seconds }),
         1 => (caller.clone(), plan).prop_map(|(caller, plan)| Event::Spend { caller, plan }),
         1 => caller.prop_map(|caller| Event::Forget { caller }),
+        1 => any::<usize>().prop_map(|which| Event::LandForgotten { which }),
         1 => Just(Event::Sweep),
     ]
 }
@@ -245,6 +247,7 @@ proptest! {
     ) {
         let world = World::with(CacheLimits { entries, bytes: usize::MAX, per_caller: share });
         let mut leads: Vec<((u8, u8), Lead)> = Vec::new();
+        let mut forgotten: Vec<((u8, u8), Lead)> = Vec::new();
         for step in steps {
             match step {
                 Event::Look { caller, plan } => {
@@ -294,11 +297,21 @@ proptest! {
                     }
                 }
                 Event::Forget { caller } => {
-                    world.cache.forget("https://idp", &format!("user{caller}"));
+                    // What is under way for them is let go of: it lands, and is not kept.
+                    let (gone, left) = leads.into_iter().partition(|((whose, _), _)| *whose == caller);
+                    leads = left;
+                    forgotten.extend::<Vec<_>>(gone);
+                    world.cache.forget("https://idp", &Whose::Subject(format!("user{caller}").into()));
                     for plan in 0..3 {
                         prop_assert!(world.hit(world.slot(caller, plan)).is_none());
                     }
                 }
+                Event::LandForgotten { which } => if !forgotten.is_empty() {
+                    let ((caller, plan), lead) = forgotten.swap_remove(which % forgotten.len());
+                    let before = world.cache.size();
+                    world.land(lead, &format!("{caller}/{plan} from before"), 100);
+                    prop_assert_eq!(world.cache.size(), before);
+                },
                 Event::Sweep => world.cache.sweep(world.now()),
             }
             let (kept, bytes) = world.cache.size();
@@ -306,9 +319,9 @@ proptest! {
             prop_assert_eq!(kept == 0, bytes == 0);
         }
         // Everything is accounted for: taken out, nothing is left.
-        drop(leads);
+        drop((leads, forgotten));
         for caller in 0..4 {
-            world.cache.forget("https://idp", &format!("user{caller}"));
+            world.cache.forget("https://idp", &Whose::Subject(format!("user{caller}").into()));
         }
         prop_assert_eq!(world.cache.size(), (0, 0));
     }

@@ -7,8 +7,10 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use safeconduct_core::caller::{TokenDigest, TokenProblem, Verified};
+use safeconduct_core::caller::{Principal, TokenDigest, TokenProblem, Verified};
 use safeconduct_core::time::Timestamp;
+
+use super::logout::UsedTokens;
 
 const SHARDS: usize = 64;
 /// What an entry may weigh on average, in bytes: enough for tokens of 1 KiB.
@@ -72,13 +74,16 @@ pub struct KnownTokens {
     shards: Vec<Mutex<Shard>>,
     per_shard: usize,
     hasher: RandomState,
+    /// Logout tokens that were heeded.
+    pub(super) used: UsedTokens,
 }
 
 impl KnownTokens {
     /// Remembers at most about `entries` tokens; fewer when they are long.
     pub fn new(entries: usize) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Arc::new(Self { shards, per_shard: entries.div_ceil(SHARDS).max(1), hasher: RandomState::new() })
+        let per_shard = entries.div_ceil(SHARDS).max(1);
+        Arc::new(Self { shards, per_shard, hasher: RandomState::new(), used: UsedTokens::default() })
     }
 
     /// Number of tokens remembered as good.
@@ -89,6 +94,26 @@ impl KnownTokens {
     /// True when none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Forgets the tokens of the callers that are meant. Gives how many there were, and when the last of them was issued.
+    pub fn forget(&self, meant: impl Fn(&Principal) -> bool) -> (usize, Option<Timestamp>) {
+        let (mut count, mut latest) = (0, None);
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let digests: Vec<TokenDigest> = shard
+                .known
+                .iter()
+                .filter(|(_, memory)| meant(memory.verified.principal()))
+                .map(|(digest, memory)| {
+                    latest = latest.max(memory.verified.principal().issued);
+                    *digest
+                })
+                .collect();
+            count += digests.len();
+            digests.iter().for_each(|digest| shard.forget(digest));
+        }
+        (count, latest)
     }
 
     pub(super) fn stamp(&self, rules: &str) -> u64 {

@@ -185,7 +185,8 @@ impl World {
         keys.first().await.unwrap();
         let known = KnownTokens::new(4096);
         let introspection = cache.map(|cache| introspection(&idp, cache, &wire));
-        let issuer = Issuer { rules: rules("corp", idp.issuer()), keys: keys.clone(), introspection };
+        let issuer =
+            Issuer { rules: rules("corp", idp.issuer()), keys: keys.clone(), introspection, logout: None };
         let verifier = Verifier::new(vec![issuer], known.clone());
         Self { time, idp, keys, known, wire, verifier }
     }
@@ -205,7 +206,7 @@ impl World {
     /// A verifier of another plan, with what is known of tokens by now.
     pub fn reloaded(&self, change: impl FnOnce(&mut Issuer)) -> Verifier {
         let rules = rules("corp", self.idp.issuer());
-        let mut issuer = Issuer { rules, keys: self.keys.clone(), introspection: None };
+        let mut issuer = Issuer { rules, keys: self.keys.clone(), introspection: None, logout: None };
         change(&mut issuer);
         Verifier::new(vec![issuer], self.known.clone())
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use safeconduct_core::path::Outbound;
 use safeconduct_core::refusal::Reason;
+use safeconduct_core::revocation::{Revocation, Revocations, Whose};
 use safeconduct_identity::acquire::{CredentialLimits, CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
 use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider, TokenEndpoint as At};
@@ -53,6 +54,7 @@ pub struct Bench {
     pub edge: Edge,
     pub clock: Arc<FakeClock>,
     pub store: Arc<CredentialStore>,
+    pub revocations: Arc<Revocations>,
     pub credentials: Credentials,
 }
 
@@ -63,9 +65,20 @@ impl Bench {
 
     pub fn with(plan: CredentialPlan, limits: CredentialLimits) -> Self {
         let (edge, clock) = (Edge::new(), Arc::new(FakeClock::at(NOW)));
-        let store = CredentialStore::new(limits, clock.clone(), Handle::current()).unwrap();
+        let revocations = Arc::new(Revocations::default());
+        let store = CredentialStore::under(revocations.clone(), limits, clock.clone(), Handle::current());
+        let store = store.unwrap();
         let credentials = Credentials::new(store.clone(), [(edge.server.clone(), plan)]);
-        Self { edge, clock, store, credentials }
+        Self { edge, clock, store, revocations, credentials }
+    }
+
+    /// Revokes now, in the order that the gateway does. Gives how many credentials were forgotten.
+    pub fn revoke(&self, whose: Whose) -> usize {
+        let now = self.clock.now();
+        let issuer = "https://idp.example.com".into();
+        let revocation = Revocation { issuer, whose, issued: now, at: now };
+        self.revocations.note(&revocation, Duration::from_secs(86_400));
+        self.store.revoke(&revocation)
     }
 
     /// Acquires for a caller; what would be sent, or why not.

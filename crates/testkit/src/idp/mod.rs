@@ -5,6 +5,7 @@ mod endpoints;
 mod exchange;
 mod grants;
 mod login;
+mod logout;
 mod mint;
 mod page;
 mod user;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use exchange::Rule;
 pub(crate) use exchange::check_types;
+pub use logout::Logout;
 pub use mint::Mint;
 pub use user::User;
 
