@@ -158,6 +158,12 @@ impl Arrived {
     pub fn refuse(self, reason: Reason) -> Box<Refusal> {
         refuse(reason, None, false, self.trail)
     }
+
+    /// Refuses a caller whose login has ended, although the token says otherwise.
+    pub fn revoked(mut self, verified: &Verified) -> Box<Refusal> {
+        self.trail.note(|record| record.principal = Some(verified.principal().clone()));
+        self.refuse(Reason::InvalidToken("the login that it is of was ended".into()))
+    }
 }
 
 impl Authenticated {

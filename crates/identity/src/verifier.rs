@@ -102,7 +102,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Moved<Authenticated> {
         match self.revocations.ends(verified.principal()) {
-            true => Err(arrived.refuse(Reason::InvalidToken("the login that it is of was ended".into()))),
+            true => Err(arrived.revoked(verified)),
             false => arrived.authenticated(verified, &rules.audiences, now),
         }
     }

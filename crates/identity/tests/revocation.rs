@@ -242,7 +242,7 @@ mod logouts {
         world.time.skip(seconds(10)).await;
         let token = world.idp.logout_token(&Logout::of(CLIENT).subject("alice"));
         let revocation = verifier.logout("corp", token.as_bytes(), world.time.now()).await.unwrap();
-        ledger.note(&revocation, seconds(3600));
+        ledger.note(&revocation);
         for token in [&alice, &unseen] {
             assert_eq!(code(&verifier, token, world.time.now()).await, Some("SC-A02"));
         }
@@ -268,7 +268,7 @@ mod logouts {
         assert_eq!(code(&verifier, &opaque, world.time.now()).await, None);
         let token = world.idp.logout_token(&Logout::of(CLIENT).subject("alice"));
         let revocation = verifier.logout("corp", token.as_bytes(), world.time.now()).await.unwrap();
-        ledger.note(&revocation, seconds(3600));
+        ledger.note(&revocation);
         assert_eq!(world.known.forget(|who| revocation.covers(who)).0, 1);
         assert_eq!(code(&verifier, &opaque, world.time.now()).await, Some("SC-A02"));
         world.time.skip(seconds(1)).await;

@@ -1,8 +1,15 @@
-//! The admin listener: health, readiness, metrics and status, for probes and people, never for callers.
+//! The admin listener: health, readiness, metrics and status, for probes and people, never for callers; and what may be
+//! ordered here ([`order`]).
+
+mod order;
+
+pub use order::{HEADER as ORDER_HEADER, Order, OrderRefused, Revoked};
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +32,12 @@ pub trait Show: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
 }
 
+/// What the admin listener does. Whoever can reach it may order it.
+pub trait Obey: Send + Sync + 'static {
+    /// `POST /revoke`: ends logins.
+    fn revoke(&self, order: Order) -> Pin<Box<dyn Future<Output = Result<Revoked, OrderRefused>> + Send>>;
+}
+
 /// Binds now and serves on the current runtime until it ends.
 ///
 /// # Errors
@@ -32,6 +45,7 @@ pub trait Show: Send + Sync + 'static {
 pub fn serve(
     address: SocketAddr,
     shown: Arc<dyn Show>,
+    obeying: Arc<dyn Obey>,
     runtime: &tokio::runtime::Handle,
 ) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(address)?;
@@ -45,11 +59,17 @@ pub fn serve(
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let shown = shown.clone();
+            let (shown, obeying) = (shown.clone(), obeying.clone());
             tokio::spawn(async move {
-                let answer = service_fn(move |request| {
-                    let response = answer(&request, &*shown);
-                    async move { Ok::<_, Infallible>(response) }
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let (shown, obeying) = (shown.clone(), obeying.clone());
+                    async move {
+                        let orders = request.uri().path() == order::PATH;
+                        Ok::<_, Infallible>(match orders {
+                            true => order::answer(request, &*obeying).await,
+                            false => answer(&request, &*shown),
+                        })
+                    }
                 });
                 let _ = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -75,7 +95,7 @@ fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Full<Bytes>
             shown.metrics(),
         ),
         "/status" => json(StatusCode::OK, &shown.status()),
-        _ => text(StatusCode::NOT_FOUND, "/healthz /readyz /metrics /status\n".into()),
+        _ => text(StatusCode::NOT_FOUND, "/healthz /readyz /metrics /status; POST /revoke\n".into()),
     }
 }
 

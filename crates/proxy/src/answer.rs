@@ -148,6 +148,8 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
         Reason::NoToken => challenge(None, "authentication required"),
         Reason::InvalidToken(_) => challenge(Some("invalid_token"), "the access token is not valid"),
         Reason::WrongAudience => challenge(Some("invalid_token"), "the access token is for another resource"),
+        // Answered where logouts are received; a call is never refused for it.
+        Reason::BadLogout(_) => plain(S::BAD_REQUEST, -32600, "the logout token is not valid"),
         Reason::IssuerUnavailable(_) => unavailable(
             S::SERVICE_UNAVAILABLE,
             "the identity provider cannot be reached",
@@ -390,7 +392,7 @@ fn put(headers: &mut http::HeaderMap, name: header::HeaderName, value: &str) {
 }
 
 /// The operator's text. Reasons never hold a token; what a caller sent is cut short.
-fn detail(reason: &Reason) -> String {
+pub(crate) fn detail(reason: &Reason) -> String {
     let mut text = match reason {
         Reason::HostNotAllowed(host) => format!("host {host:?} is not in the allow-list"),
         Reason::OriginNotAllowed(origin) => format!("origin {origin:?} is not in the allow-list"),
@@ -399,6 +401,7 @@ fn detail(reason: &Reason) -> String {
         | Reason::InvalidMessage(why)
         | Reason::HeaderMismatch(why)
         | Reason::InvalidToken(why)
+        | Reason::BadLogout(why)
         | Reason::BadBackendAnswer(why)
         | Reason::SignatureRefused(why)
         | Reason::Internal(why) => why.to_string(),

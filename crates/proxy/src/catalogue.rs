@@ -76,8 +76,9 @@ impl Gateway {
         let answer = async {
             let authorized = self.policy.authorize(listing?, now)?;
             let outbound = self.credentials.acquire(authorized, now).await?;
-            let reply =
-                upstream.send(outbound, &self.credentials, &*self.berths, self.lifetimes.answer).await?;
+            let reply = upstream
+                .send(outbound, &self.credentials, &*self.berths, &self.revoked, self.lifetimes.answer)
+                .await?;
             Ok(self.release.release(reply, now))
         };
         let released = match answer.await {

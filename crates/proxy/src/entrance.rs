@@ -26,6 +26,8 @@ pub struct Entrance {
     pub servers: HashMap<Box<str>, Arc<Server>>,
     /// Metadata documents by path.
     pub metadata: HashMap<Box<str>, Bytes>,
+    /// Names of the issuers whose logouts are received, by path.
+    pub logouts: HashMap<Box<str>, Box<str>>,
 }
 
 /// What a path stands for.
@@ -34,6 +36,8 @@ pub enum Route<'a> {
     Server(&'a Arc<Server>),
     /// A metadata document.
     Metadata(&'a Bytes),
+    /// Where this issuer's logouts are received.
+    Logout(&'a str),
     /// Nothing.
     None,
 }
@@ -43,6 +47,9 @@ impl Entrance {
     pub fn route(&self, path: &str) -> Route<'_> {
         if let Some(server) = self.servers.get(path) {
             return Route::Server(server);
+        }
+        if let Some(issuer) = self.logouts.get(path) {
+            return Route::Logout(issuer);
         }
         let trimmed = path.strip_suffix('/').unwrap_or(path);
         self.metadata.get(trimmed).map_or(Route::None, Route::Metadata)

@@ -22,6 +22,7 @@ use crate::catalogue::Asked;
 use crate::detach::Detach;
 use crate::entrance::Entrance;
 use crate::limits::Limits;
+use crate::revoked::Revoked;
 use crate::stream::Lifetimes;
 use crate::upstream::{ServerBody, Upstream};
 
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub asked: Asked,
     /// How often.
     pub limits: Arc<Limits>,
+    /// Whose login ended meanwhile.
+    pub revoked: Revoked,
     /// How long.
     pub lifetimes: Lifetimes,
     /// Largest body, in bytes.
@@ -113,16 +116,16 @@ impl Gateway {
         let call = outbound.authorized().call();
         let patience = self.lifetimes.answer;
         if call.era() == Era::Modern || call.id().is_none() {
-            return upstream.send(outbound, &self.credentials, &*self.berths, patience).await;
+            return upstream.send(outbound, &self.credentials, &*self.berths, &self.revoked, patience).await;
         }
         let Some(place) = self.limits.outlive(outbound.authorized().principal(), outbound.now()) else {
-            return upstream.send(outbound, &self.credentials, &*self.berths, patience).await;
+            return upstream.send(outbound, &self.credentials, &*self.berths, &self.revoked, patience).await;
         };
-        let (upstream, credentials, berths) =
-            (upstream.clone(), self.credentials.clone(), self.berths.clone());
+        let (upstream, credentials) = (upstream.clone(), self.credentials.clone());
+        let (berths, revoked) = (self.berths.clone(), self.revoked.clone());
         Detach::new(async move {
             let _place = place;
-            upstream.send(outbound, &credentials, &*berths, patience).await
+            upstream.send(outbound, &credentials, &*berths, &revoked, patience).await
         })
         .await
     }

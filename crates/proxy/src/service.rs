@@ -18,6 +18,7 @@ use crate::body::ResponseBody;
 use crate::cors;
 use crate::entrance::Route;
 use crate::gateway::{From, Gateway, early};
+use crate::logout::Logouts;
 use crate::recorded::Recorded;
 use crate::sink::{FileSink, Flush, NotDurable};
 use crate::stream::{Stream, Terms};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub drain: watch::Receiver<bool>,
     /// Counts the times that lists changed because policies did.
     pub lists: watch::Receiver<u64>,
+    /// Where issuers say that logins have ended.
+    pub logouts: Logouts,
 }
 
 /// One worker thread's view.
@@ -89,6 +92,10 @@ impl Service {
                 Method::GET | Method::HEAD => metadata(document.clone(), trail),
                 _ => respond(early(trail, Reason::MethodNotAllowed), None),
             },
+            Route::Logout(issuer) => {
+                let source = gateway.entrance.source(peer, request.headers());
+                self.shared.logouts.answer(&gateway.verifier, issuer, source, request, trail).await
+            }
             Route::Server(server) => {
                 let server = server.clone();
                 let source = gateway.entrance.source(peer, request.headers());
@@ -193,7 +200,8 @@ impl Service {
         };
         let terms = Terms {
             lifetimes: gateway.lifetimes,
-            expires: caller.expires,
+            caller,
+            revoked: gateway.revoked.clone(),
             now,
             era,
             verb,

@@ -1,14 +1,16 @@
-//! The life of an answer: it streams through as it comes, and ends when the server ends it, when the
-//! caller's token does, when it is idle or has lasted too long, or when the gateway drains.
+//! The life of an answer: it streams through as it comes, and ends when the server ends it, when the caller's
+//! token or login does, when it is idle or has lasted too long, or when the gateway drains.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use safeconduct_core::caller::Principal;
 use safeconduct_core::mcp::filter::Filtered;
 use safeconduct_core::mcp::{Era, Verb};
 use safeconduct_core::refusal::Reason;
@@ -17,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::limits::Place;
+use crate::revoked::{ENDED, Revoked};
 use crate::upstream::ServerBody;
 
 /// Why an answer was ended, as its record says it.
@@ -43,8 +46,10 @@ pub struct Lifetimes {
 pub struct Terms {
     /// Limits.
     pub lifetimes: Lifetimes,
-    /// When the caller's token ends.
-    pub expires: Timestamp,
+    /// Whose answer it is: it ends with their token.
+    pub caller: Arc<Principal>,
+    /// And with their login.
+    pub revoked: Revoked,
     /// The present moment.
     pub now: Timestamp,
     /// Protocol era.
@@ -71,10 +76,14 @@ pub struct Stream {
     waits: Option<Box<Waits>>,
     /// The gateway drains or lists changed, and it was not acted on yet.
     signalled: bool,
+    /// Revocations that it was held against.
+    revocations: u64,
 }
 
 struct Waits {
     over: Pin<Box<Sleep>>,
+    /// Until the caller is revoked.
+    revoked: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Of streams that only listen, until the gateway drains or lists change.
     signal: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     beat: Pin<Box<Sleep>>,
@@ -91,7 +100,15 @@ impl Terms {
 impl Stream {
     /// `events`: the answer is an event stream.
     pub fn new(body: Filtered<ServerBody>, events: bool, terms: Terms) -> Self {
-        Self { body: Some(body), terms, events, started: Instant::now(), waits: None, signalled: false }
+        Self {
+            body: Some(body),
+            terms,
+            events,
+            started: Instant::now(),
+            waits: None,
+            signalled: false,
+            revocations: 0,
+        }
     }
 
     /// Whether the call's record is closed.
@@ -106,14 +123,24 @@ impl Stream {
 
     /// When it ends at the latest: an event stream with the caller's token.
     pub fn last(&self) -> Instant {
-        let Terms { lifetimes, expires, now, .. } = &self.terms;
+        let Terms { lifetimes, caller, now, .. } = &self.terms;
         let total = self.started + lifetimes.total;
-        if self.events { total.min(self.started + expires.since(*now)) } else { total }
+        if self.events { total.min(self.started + caller.expires.since(*now)) } else { total }
     }
 
     /// Its time is over. Asked before each event, since a server that always has one never makes us wait.
     fn is_over(&self) -> bool {
         self.events && Instant::now() >= self.last()
+    }
+
+    /// Its caller was revoked. Asked before each piece, like the time.
+    fn is_revoked(&mut self) -> bool {
+        let count = self.terms.revoked.count();
+        if self.revocations == count {
+            return false;
+        }
+        self.revocations = count;
+        self.terms.revoked.has_ended(&self.terms.caller)
     }
 
     /// A stream that answers a call is a call in flight: it ends by itself.
@@ -162,7 +189,10 @@ impl Stream {
         if self.only_listens() {
             return Poll::Ready(body.finish().map(|bytes| Ok(Frame::data(bytes))));
         }
-        let reason = if why == TOKEN { Reason::InvalidToken(TOKEN.into()) } else { Reason::BackendTimeout };
+        let reason = match why {
+            TOKEN | ENDED => Reason::InvalidToken(why.into()),
+            _ => Reason::BackendTimeout,
+        };
         body.give_up(&reason, why);
         let cut = || Err(io::Error::new(io::ErrorKind::TimedOut, why));
         Poll::Ready((!self.events).then(cut))
@@ -180,6 +210,7 @@ impl Waits {
         let listens = events && terms.only_listens();
         Self {
             over: Box::pin(tokio::time::sleep_until(last)),
+            revoked: Box::pin(terms.revoked.ends(&terms.caller)),
             signal: listens.then(|| signal(terms)),
             beat: Box::pin(tokio::time::sleep(lifetimes.keep_alive)),
             idle: (!listens).then(|| Box::pin(tokio::time::sleep(lifetimes.idle))),
@@ -240,6 +271,9 @@ impl Body for Stream {
         if this.body.is_some() && this.is_over() {
             return this.end(this.over());
         }
+        if this.body.is_some() && this.is_revoked() {
+            return this.end(ENDED);
+        }
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             this.heard();
@@ -250,6 +284,9 @@ impl Body for Stream {
         }
         if this.waits().poll_over(cx) {
             return this.end(this.over());
+        }
+        if this.waits().revoked.as_mut().poll(cx).is_ready() {
+            return this.end(ENDED);
         }
         if this.waits().poll_idle(cx) {
             return this.end(IDLE);
@@ -303,6 +340,7 @@ impl Drop for Stream {
             return;
         }
         body.abandon();
+        let revoked = self.terms.revoked.ends(&self.terms.caller);
         let (patience, last, place) = (self.terms.lifetimes.idle, self.last(), self.terms.place.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
@@ -310,7 +348,10 @@ impl Drop for Stream {
                 let read_on = async {
                     while let Ok(Some(Ok(_))) = tokio::time::timeout(patience, body.frame()).await {}
                 };
-                let _ = tokio::time::timeout_at(last, read_on).await;
+                tokio::select! {
+                    _ = tokio::time::timeout_at(last, read_on) => {}
+                    () = revoked => {}
+                }
                 drop(place);
             });
         }

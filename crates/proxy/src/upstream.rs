@@ -19,6 +19,7 @@ use safeconduct_identity::acquire::Credentials;
 use crate::berth::Berths;
 use crate::listening::{self, Listening};
 use crate::pool::{Lease, Place, Pool};
+use crate::revoked::{ENDED, Revoked};
 use crate::signed::{self, Then, Tried};
 
 /// The MCP servers, as one worker thread reaches them.
@@ -34,21 +35,24 @@ impl Upstream {
     }
 
     /// Sends; a refused credential is renewed and the call resent once, and so is one whose proof lacks the server's
-    /// nonce, with that, and one that was signed by the wrong clock. `patience` bounds the wait for the answer's head.
+    /// nonce, with that, and one that was signed by the wrong clock. `patience` bounds the wait for the answer's head, and
+    /// so does a revocation of the caller.
     ///
     /// # Errors
-    /// Those of the backend (`SC-B..`), of a refused signature (`SC-G05`), and of the renewal (`SC-C..`).
+    /// Those of the backend (`SC-B..`), of a refused signature (`SC-G05`), and of the renewal (`SC-C..`); `InvalidToken`
+    /// for a revoked caller.
     pub async fn send(
         &self,
         mut outbound: Outbound,
         credentials: &Credentials,
         berths: &dyn Berths,
+        revoked: &Revoked,
         patience: Duration,
     ) -> Moved<Reply<ServerBody>> {
         let (mut renewed, mut resent) = (false, false);
         loop {
             let started = outbound.now();
-            let response = match self.ask(&outbound, berths, patience).await {
+            let response = match self.ask(&outbound, berths, revoked, patience).await {
                 Ok(response) => response,
                 Err(reason) => return Err(outbound.refuse(reason)),
             };
@@ -82,10 +86,17 @@ impl Upstream {
         &self,
         outbound: &Outbound,
         berths: &dyn Berths,
+        revoked: &Revoked,
         patience: Duration,
     ) -> Result<Response<ServerBody>, Reason> {
-        let answer = tokio::time::timeout(patience, self.exchange(outbound, berths)).await;
-        answer.unwrap_or(Err(Reason::BackendTimeout))
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(patience, self.exchange(outbound, berths)) => {
+                answer.unwrap_or(Err(Reason::BackendTimeout))
+            }
+            // What the server says to it is nobody's to hear.
+            () = revoked.ends(outbound.authorized().principal()) => Err(Reason::InvalidToken(ENDED.into())),
+        }
     }
 
     /// One request, one answer. A pooled connection that turns out to be closed is replaced: silently when

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
-use crate::commands::{check, completions, demo, explain, run, schema, serve, token, version};
+use crate::commands::{check, completions, demo, explain, revoke, run, schema, serve, token, version};
 use crate::exit::Exit;
 use crate::logging;
 use crate::present::{Paint, Said};
@@ -106,6 +106,16 @@ Examples:
     --token-file - < token.jwt
   safeconduct explain --server orders --method logging/setLevel --claims '{\"sub\":\"alice\"}' -o json")]
     Explain(Box<explain::Question>),
+    /// End a user's logins at a running gateway, before their tokens end.
+    ///
+    /// Within a second: tokens from before are not accepted, credentials and sessions of theirs are gone, their streams
+    /// and calls in flight end. A new login is let in. Asks the gateway's admin listener; each replica has its own.
+    #[command(after_help = "\
+Examples:
+  safeconduct revoke --user alice@example.com
+  safeconduct revoke --issuer corp --session 08a5019c-17e1-4977-8f42-65a12843ea02
+  safeconduct revoke --user alice --admin http://127.0.0.1:9090 --output json | jq .credentials")]
+    Revoke(revoke::Question),
     /// Look at a token.
     #[command(subcommand)]
     Token(token::Command),
@@ -189,6 +199,7 @@ impl Command {
             },
             Self::Check { file, format } => check::run(&file.config, format.output, Paint::of_stderr()),
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
+            Self::Revoke(question) => revoke::run(&question),
             Self::Token(command) => token::run(&command, Paint::of_stdout()),
             Self::Schema => schema::run(),
             Self::Version { format } => version::run(format.output),

@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::{Birth, LoginTag, Revocation, Whose};
 use crate::caller::Principal;
@@ -88,11 +87,11 @@ impl Revocations {
         }
     }
 
-    /// Notes a revocation; `keep` is how long a token from before it may live.
-    pub fn note(&self, revocation: &Revocation, keep: Duration) {
-        let Revocation { issuer, whose, issued, at } = revocation;
+    /// Notes a revocation.
+    pub fn note(&self, revocation: &Revocation) {
+        let Revocation { issuer, whose, issued, at, keep } = revocation;
         let moment = Moment { issued: *issued, at: *at };
-        let until = at.plus(keep);
+        let until = at.plus(*keep);
         let put = |key: Key<'_>| self.put(issuer, &key, moment, until, *at);
         match whose {
             Whose::Subject(subject) => put(Key::Subject(subject)),
@@ -232,14 +231,14 @@ mod tests {
     }
 
     fn revoked(whose: Whose, at: u64) -> Revocation {
-        Revocation { issuer: ISSUER.into(), whose, issued: secs(at), at: secs(at) }
+        Revocation { issuer: ISSUER.into(), whose, issued: secs(at), at: secs(at), keep: DAY }
     }
 
     #[test]
     fn a_token_from_before_has_ended_and_one_from_after_has_not() {
         let ledger = Revocations::default();
         assert!(!ledger.ends(&token("alice", None, 100)));
-        ledger.note(&revoked(subject("alice"), 100), DAY);
+        ledger.note(&revoked(subject("alice"), 100));
         assert!(!ledger.ends(&token("alice", None, 101)));
         for issued in [0, 99, 100] {
             assert!(ledger.ends(&token("alice", None, issued)), "{issued}");
@@ -253,8 +252,8 @@ mod tests {
     #[test]
     fn an_earlier_moment_takes_nothing_back() {
         let ledger = Revocations::default();
-        ledger.note(&revoked(subject("alice"), 100), DAY);
-        ledger.note(&revoked(subject("alice"), 50), DAY);
+        ledger.note(&revoked(subject("alice"), 100));
+        ledger.note(&revoked(subject("alice"), 50));
         assert!(ledger.ends(&token("alice", None, 100)));
     }
 
@@ -262,17 +261,17 @@ mod tests {
     #[test]
     fn a_session_ends_alone_and_a_token_that_names_none_ends_with_any_of_its_subject() {
         let ledger = Revocations::default();
-        ledger.note(&revoked(session("s1", None), 100), DAY);
+        ledger.note(&revoked(session("s1", None), 100));
         assert!(ledger.ends(&token("alice", Some("s1"), 99)));
         for other in
             [token("alice", Some("s2"), 99), token("alice", None, 99), token("alice", Some("s1"), 101)]
         {
             assert!(!ledger.ends(&other), "{other:?}");
         }
-        ledger.note(&revoked(session("s3", Some("alice")), 100), DAY);
+        ledger.note(&revoked(session("s3", Some("alice")), 100));
         assert!(ledger.ends(&token("alice", Some("s3"), 99)) && ledger.ends(&token("alice", None, 99)));
         assert!(!ledger.ends(&token("alice", Some("s2"), 99)) && !ledger.ends(&token("bob", None, 99)));
-        ledger.note(&revoked(subject("alice"), 100), DAY);
+        ledger.note(&revoked(subject("alice"), 100));
         assert!(ledger.ends(&token("alice", Some("s2"), 99)), "all of hers");
     }
 
@@ -281,7 +280,7 @@ mod tests {
         let ledger = Revocations::default();
         let alice = token("alice", Some("s1"), 0);
         let revocation = Revocation { issued: secs(50), ..revoked(session("s1", None), 100) };
-        ledger.note(&revocation, DAY);
+        ledger.note(&revocation);
         assert!(!ledger.ended(&alice, Birth::of(&alice, Timestamp::from_micros(100_000_001))));
         assert!(ledger.ended(&alice, Birth::of(&alice, secs(100))));
         let later = token("alice", Some("s2"), 200);
@@ -292,9 +291,10 @@ mod tests {
     #[test]
     fn what_was_kept_long_enough_or_had_to_go_becomes_a_floor() {
         let ledger = Revocations::with(16);
-        ledger.note(&revoked(subject("alice"), 100), Duration::from_secs(10));
+        let keep = Duration::from_secs(10);
+        ledger.note(&Revocation { keep, ..revoked(subject("alice"), 100) });
         for number in 0..1000_u64 {
-            ledger.note(&revoked(subject(&number.to_string()), 200 + number), Duration::from_secs(10));
+            ledger.note(&Revocation { keep, ..revoked(subject(&number.to_string()), 200 + number) });
         }
         let kept: usize = shards(&ledger).map(|shard| shard.lock().unwrap().ended.len()).sum();
         assert!(kept <= 16, "{kept}");
@@ -307,7 +307,7 @@ mod tests {
     fn one_caller_revoked_again_and_again_takes_one_place() {
         let ledger = Revocations::default();
         for at in 0..10_000 {
-            ledger.note(&revoked(subject("alice"), at), DAY);
+            ledger.note(&revoked(subject("alice"), at));
         }
         let order: usize = shards(&ledger).map(|shard| shard.lock().unwrap().order.len()).sum();
         assert!(order < 64, "{order}");
@@ -327,7 +327,7 @@ mod tests {
             for (who, at, revokes) in events {
                 let name = format!("user-{who}");
                 if revokes {
-                    ledger.note(&revoked(subject(&name), at), DAY);
+                    ledger.note(&revoked(subject(&name), at));
                     last[who] = last[who].max(at);
                 }
                 let ended = ledger.ends(&token(&name, None, at));

@@ -5,6 +5,8 @@
 
 mod ledger;
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 pub use ledger::{MOST, Revocations};
@@ -23,6 +25,8 @@ pub struct Revocation {
     pub issued: Timestamp,
     /// By the gateway's clock: what was made then or before has ended.
     pub at: Timestamp,
+    /// How long a token from before may live: for so long it is remembered by name.
+    pub keep: Duration,
 }
 
 /// Whose logins end.

@@ -115,7 +115,7 @@ impl Shard {
 
     /// Puts an entry in; the caller's oldest go when the share is used up.
     pub(super) fn insert(&mut self, slot: Slot, entry: Entry, share: usize) -> Change {
-        let Slot { key, caller, login } = slot;
+        let Slot { key, caller, login, .. } = slot;
         let mut change = self.remove(&key);
         while self.callers.get(&caller).is_some_and(|count| *count >= share) {
             match self.oldest_of(caller) {
@@ -169,7 +169,7 @@ impl Shard {
     /// Notes a fetch under way, and gives its number.
     pub(super) fn take_off(&mut self, slot: Slot, landing: watch::Receiver<Option<Landed>>) -> u64 {
         self.next += 1;
-        let Slot { key, caller, login } = slot;
+        let Slot { key, caller, login, .. } = slot;
         self.flights.insert(key, Flight { landing, caller, login, number: self.next });
         self.next
     }

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use safeconduct_core::caller::{LogoutToken, TokenProblem, peek, verify_logout};
+use safeconduct_core::caller::{IssuerRules, LogoutToken, TokenProblem, peek, verify_logout};
 use safeconduct_core::refusal::Reason;
-use safeconduct_core::revocation::Revocation;
+use safeconduct_core::revocation::{Revocation, Whose};
 use safeconduct_core::time::Timestamp;
 
 use super::{Configured, Issuer, Verifier, may_be_of_a_newer_key};
 
 /// Logout tokens remembered as used.
 const USED: usize = 65_536;
+/// Life of a token where no `max_age` bounds it. One that lives longer is refused at last for another reason: see
+/// [`Revocations`](safeconduct_core::revocation::Revocations).
+const UNSTATED_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Verifier {
     /// Whether this issuer (by its name in the configuration) may send logout tokens.
@@ -33,7 +37,16 @@ impl Verifier {
         if !self.known.used.first(&issuer, &id, expires, now) {
             return Err(Reason::BadLogout("this logout token was used before".into()));
         }
-        Ok(Revocation { issuer, whose, issued, at: now })
+        Ok(Revocation { issuer, whose, issued, at: now, keep: configured.longest_life() })
+    }
+
+    /// What it is to revoke these logins of an issuer (by its name in the configuration, or its identifier) now.
+    /// None for one that is not believed.
+    pub fn revocation(&self, issuer: &str, whose: Whose, now: Timestamp) -> Option<Revocation> {
+        let by_identifier = || self.issuers.iter().find(|it| *it.issuer.rules.issuer == *issuer);
+        let configured = self.named(issuer).or_else(by_identifier)?;
+        let issuer = configured.issuer.rules.issuer.clone();
+        Some(Revocation { issuer, whose, issued: now, at: now, keep: configured.longest_life() })
     }
 
     fn named(&self, issuer: &str) -> Option<&Configured> {
@@ -42,6 +55,12 @@ impl Verifier {
 }
 
 impl Configured {
+    /// How long one of its tokens may live, from its issue on.
+    fn longest_life(&self) -> Duration {
+        let IssuerRules { max_age, leeway, .. } = &self.issuer.rules;
+        max_age.unwrap_or(UNSTATED_LIFE).saturating_add(*leeway)
+    }
+
     async fn logout(&self, token: &[u8], now: Timestamp) -> Result<LogoutToken, Reason> {
         let Issuer { rules, keys: source, logout, .. } = &self.issuer;
         let bad = |problem: TokenProblem| Reason::BadLogout(problem.to_string().into());
@@ -96,9 +115,7 @@ impl UsedTokens {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{Timestamp, USED, UsedTokens};
+    use super::{Duration, Timestamp, USED, UsedTokens};
 
     /// Edge: 72
     #[test]

@@ -76,8 +76,9 @@ impl Bench {
     pub fn revoke(&self, whose: Whose) -> usize {
         let now = self.clock.now();
         let issuer = "https://idp.example.com".into();
-        let revocation = Revocation { issuer, whose, issued: now, at: now };
-        self.revocations.note(&revocation, Duration::from_secs(86_400));
+        let revocation =
+            Revocation { issuer, whose, issued: now, at: now, keep: Duration::from_secs(86_400) };
+        self.revocations.note(&revocation);
         self.store.revoke(&revocation)
     }
 

@@ -184,6 +184,8 @@ fn detail(record: &Record, arguments: Arguments) -> Option<&str> {
         (Some(code), Some(detail)) if arguments == Arguments::Full || !quotes(code) => {
             Some(detail).filter(|detail| !detail.is_empty())
         }
+        // Of what was done rather than asked for: a revocation.
+        (None, detail) => detail,
         _ => None,
     }
 }

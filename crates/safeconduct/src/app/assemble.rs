@@ -14,10 +14,12 @@ use safeconduct_proxy::catalogue::Asked;
 use safeconduct_proxy::entrance::Entrance;
 use safeconduct_proxy::gateway::Gateway;
 use safeconduct_proxy::limits::{Limits, Rate};
+use safeconduct_proxy::logout;
 use safeconduct_proxy::metadata;
 use safeconduct_proxy::stream::Lifetimes;
 use tokio::runtime::Handle;
 
+use super::revoker::Revoker;
 use super::{Failed, clients, credentials, issuers, tls};
 use crate::config::Plan;
 use crate::config::plan::{DeliverPlan, ServerPlan, StepPlan};
@@ -30,6 +32,8 @@ pub(super) struct House {
     pub(super) store: Arc<CredentialStore>,
     /// Known callers and issuers' keys.
     pub(super) issuers: issuers::Issuers,
+    /// Whose logins have ended.
+    pub(super) revoker: Arc<Revoker>,
     /// Key that session ids are sealed with, when the plan names none.
     pub(super) session_key: [u8; 32],
 }
@@ -75,10 +79,11 @@ pub(super) fn assemble(
     };
     Ok(Gateway {
         entrance: entrance(plan, &servers),
-        verifier: house.issuers.verifier(plan, &clients, &wire)?,
+        verifier: house.issuers.verifier(plan, &clients, &wire, house.revoker.ledger())?,
         credentials: Arc::new(Credentials::new(house.store.clone(), plans)),
         release: Release { policy: policy.clone(), door },
         policy,
+        revoked: house.revoker.watched(),
         asked: Asked::new(plan.servers.iter().map(|server| server.name.as_str())),
         limits,
         berths: Arc::new(NoBerths),
@@ -103,6 +108,7 @@ fn door(plan: &Plan, house: &House) -> Result<Door, Failed> {
     let key = session_key(plan, house)?;
     let door = Door::new(&key, &[]).map_err(|error| failed(&error))?;
     let body = usize::try_from(plan.limits.list).unwrap_or(usize::MAX);
+    let door = door.with_revocations(house.revoker.ledger().clone());
     Ok(door.with_limits(safeconduct_core::mcp::door::Limits { body, ..Default::default() }))
 }
 
@@ -174,5 +180,11 @@ fn entrance(plan: &Plan, servers: &HashMap<Box<str>, Arc<Server>>) -> Entrance {
         trusted_proxies: plan.trusted_proxies.iter().filter_map(|net| net.parse().ok()).collect(),
         servers: servers.clone(),
         metadata: documents,
+        logouts: plan
+            .issuers
+            .iter()
+            .filter(|issuer| issuer.logout.is_some())
+            .map(|issuer| (format!("{}{}", logout::PATH, issuer.name).into(), issuer.name.as_str().into()))
+            .collect(),
     }
 }

@@ -18,6 +18,7 @@ use safeconduct_proxy::trace::Traces;
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use super::orders::Orders;
 use super::running::Inner;
 use super::{Failed, Reloaded, tls};
 use crate::config::Plan;
@@ -122,7 +123,9 @@ pub(super) fn serve_admin(
     runtime: &Handle,
 ) -> Result<SocketAddr, Failed> {
     let shown = Arc::new(Shown { inner: inner.clone(), connections: listening.connections.clone() });
-    admin::serve(address, shown, runtime).map_err(|error| Failed::of(format!("admin {address}"), error))
+    let orders = Arc::new(Orders(inner.clone()));
+    admin::serve(address, shown, orders, runtime)
+        .map_err(|error| Failed::of(format!("admin {address}"), error))
 }
 
 struct Shown {
@@ -182,6 +185,7 @@ impl Show for Shown {
             "servers": servers,
             "credentials": self.inner.house.store.status(),
             "credential_counters": self.inner.house.store.counters(),
+            "revocations": self.inner.house.revoker.counts().map(|(_, count)| count).iter().sum::<u64>(),
             "connections": self.connections.load(Ordering::Relaxed),
             "audit": {"waiting_bytes": gauge.waiting, "lost_lines": gauge.lost, "writable": gauge.writable},
         })
@@ -254,6 +258,10 @@ impl Shown {
             let label = Some(("issuer", issuer.to_owned()));
             let age = status.age.map_or(f64::NAN, |age| age as f64);
             read("issuer_keys_age_seconds", "Since an issuer's keys were fetched", false, label, age);
+        }
+        for (by, count) in self.inner.house.revoker.counts() {
+            let label = Some(("by", by.word().to_owned()));
+            read("revocations", "Logins ended before their tokens", true, label, count as f64);
         }
         let version = Some(("version", env!("CARGO_PKG_VERSION").to_owned()));
         read("build_info", "The program's version", false, version, 1.0);

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use safeconduct_core::caller::{self, ClaimPath, ClaimPaths, IssuerRules};
+use safeconduct_core::caller::{self, ClaimPath, ClaimPaths, IssuerRules, LogoutRules};
+use safeconduct_core::revocation::Revocations;
 use safeconduct_identity::clock::Clock;
 use safeconduct_identity::introspection::Introspection;
 use safeconduct_identity::issuer::{IssuerKeys, KeySource};
@@ -13,7 +14,7 @@ use safeconduct_identity::wire::{Endpoint, Wire};
 use super::Failed;
 use super::clients::Clients;
 use crate::config::Plan;
-use crate::config::plan::{self, IssuerPlan, KeysPlan, TokenType};
+use crate::config::plan::{self, IssuerPlan, KeysPlan, LogoutTokenType, TokenType};
 
 /// Tokens that are remembered as verified.
 const TOKENS: usize = 65_536;
@@ -30,12 +31,18 @@ impl Issuers {
         Self { clock, known: KnownTokens::new(TOKENS), keys: Mutex::default() }
     }
 
+    /// The tokens that were verified.
+    pub(super) fn known(&self) -> &Arc<KnownTokens> {
+        &self.known
+    }
+
     /// The verifier of a plan. An issuer whose keys are where they were keeps them.
     pub(super) fn verifier(
         &self,
         plan: &Plan,
         clients: &Clients,
         wire: &Wire,
+        revocations: &Arc<Revocations>,
     ) -> Result<Arc<Verifier>, Failed> {
         let mut before = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now = HashMap::new();
@@ -57,10 +64,14 @@ impl Issuers {
                 rules: rules(issuer),
                 keys,
                 introspection: introspection(issuer, clients, wire)?,
+                logout: issuer.logout.as_ref().map(|logout| LogoutRules {
+                    audiences: logout.audiences.iter().map(|audience| audience.as_str().into()).collect(),
+                    strict_typ: logout.token_type == LogoutTokenType::Logout,
+                }),
             });
         }
         *before = now;
-        Ok(Arc::new(Verifier::new(issuers, self.known.clone())))
+        Ok(Arc::new(Verifier::new(issuers, self.known.clone()).under(revocations.clone())))
     }
 }
 

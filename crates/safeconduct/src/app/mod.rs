@@ -6,13 +6,16 @@ mod clients;
 mod credentials;
 mod eyes;
 mod issuers;
+mod orders;
 mod rehearsal;
 mod reload;
+mod revoker;
 mod running;
 mod tls;
 
 pub(crate) use rehearsal::{Rehearsal, rehearse};
 pub use reload::Reloaded;
+pub use revoker::Follower;
 pub use running::{Running, start};
 
 use std::fmt;

@@ -77,7 +77,7 @@ impl<'p> Rehearsal<'p> {
         let issuers = Issuers::new(Arc::new(SystemClock::new()));
         let verifier = {
             let _entered = self.runtime.enter();
-            issuers.verifier(&alone, &self.clients, &self.wire)?
+            issuers.verifier(&alone, &self.clients, &self.wire, &Arc::default())?
         };
         Ok(self.runtime.block_on(verifier.examine(token, now)))
     }

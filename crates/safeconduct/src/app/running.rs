@@ -8,10 +8,12 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use safeconduct_core::audit::Sink;
 use safeconduct_core::policy::Policy;
+use safeconduct_core::revocation::Revocations;
 use safeconduct_identity::acquire::{CredentialLimits, CredentialStore};
 use safeconduct_identity::cache::CacheLimits;
 use safeconduct_identity::clock::SystemClock;
 use safeconduct_proxy::listener::{Listen, Listening, listen};
+use safeconduct_proxy::logout::Logouts;
 use safeconduct_proxy::service::Shared;
 use safeconduct_proxy::sink::FileSink;
 use tokio::runtime::Runtime;
@@ -20,6 +22,7 @@ use tokio::sync::watch;
 use super::assemble::{Before, House, assemble};
 use super::eyes::{self, Eyes};
 use super::issuers::Issuers;
+use super::revoker::{Follower, Revoker};
 use super::{Failed, tls};
 use crate::config::Plan;
 use crate::config::plan::{ServerPlan, StepPlan};
@@ -74,6 +77,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         sink: eyes.sink.clone() as Arc<dyn Sink>,
         drain: drained,
         lists: heard,
+        logouts: Logouts::new(house.revoker.clone()),
     });
     let server_tls = plan.tls.as_ref().map(tls::server).transpose()?;
     let server_tls = Arc::new(ArcSwapOption::from(server_tls));
@@ -122,12 +126,15 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
         step: longest + Duration::from_secs(5),
     };
     let clock = Arc::new(SystemClock::new());
-    let store = CredentialStore::new(limits, clock.clone(), runtime.clone())
+    let revocations = Arc::new(Revocations::default());
+    let store = CredentialStore::under(revocations.clone(), limits, clock.clone(), runtime.clone())
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     let mut session_key = [0; 32];
     aws_lc_rs::rand::fill(&mut session_key)
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
-    Ok(House { runtime: runtime.clone(), store, issuers: Issuers::new(clock), session_key })
+    let issuers = Issuers::new(clock);
+    let revoker = Revoker::new(revocations, store.clone(), issuers.known().clone(), runtime.clone());
+    Ok(House { runtime: runtime.clone(), store, issuers, revoker: Arc::new(revoker), session_key })
 }
 
 impl Running {
@@ -137,6 +144,11 @@ impl Running {
     /// What the plan names and cannot be had; then the old plan stays.
     pub fn reload(&self, plan: Plan, policy: Policy) -> Result<(), Failed> {
         self.inner.reload(plan, policy)
+    }
+
+    /// Tells this one of all revocations from now on.
+    pub fn tell_of_revocations(&self, follower: Arc<dyn Follower>) {
+        self.inner.house.revoker.follow(follower);
     }
 
     /// Watches the configuration file, and everything that it names, for changes.

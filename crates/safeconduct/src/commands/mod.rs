@@ -4,6 +4,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;

@@ -49,6 +49,18 @@ pub fn load(path: &Path) -> Loaded {
     }
 }
 
+/// Where a configuration file puts the admin listener, whatever else is wrong with it: whoever speaks to a running gateway
+/// need not have its secrets.
+///
+/// # Errors
+/// Why nothing can be read.
+pub fn admin(path: &Path) -> Result<Option<std::net::SocketAddr>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let node = node::parse(&text).map_err(|unreadable| format!("is not YAML: {}", unreadable.message))?;
+    let file = raw::File::decode(&node, &mut Problems::default());
+    Ok(file.and_then(|file| file.admin.value().map(|address| address.0)))
+}
+
 /// The same for a text whose surroundings are given.
 pub fn read(name: &str, text: &str, surroundings: &Surroundings) -> Loaded {
     let mut problems = Problems::default();

@@ -13,7 +13,7 @@ use safeconduct_core::secret::Secret;
 
 pub use super::raw::{
     Algorithm, ArgumentDetail, BasicEncoding, BroaderScope, Deviation, EngineWord, Flush, IssuedAudience,
-    IssuedType, OnFailure, Preset, SigningAlgorithm, TokenType,
+    IssuedType, LogoutTokenType, OnFailure, Preset, SigningAlgorithm, TokenType,
 };
 pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{
@@ -99,6 +99,8 @@ pub struct IssuerPlan {
     pub introspection: Option<IntrospectionPlan>,
     /// Where its keys are.
     pub keys: KeysPlan,
+    /// Its logout tokens, if they are received.
+    pub logout: Option<LogoutPlan>,
     /// What `typ` must be.
     pub token_type: TokenType,
     /// How far its clock may be off; at most 60 s.
@@ -120,6 +122,15 @@ pub struct ClaimsPlan {
     pub client: Option<String>,
     /// Mail address.
     pub email: Option<String>,
+}
+
+/// Logout tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutPlan {
+    /// Accepted audiences; never empty.
+    pub audiences: Vec<String>,
+    /// What `typ` must be.
+    pub token_type: LogoutTokenType,
 }
 
 /// Where an issuer's keys are.

@@ -7,8 +7,14 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/guide.md", "docs/policy.md", "docs/refusals.md", "docs/configuration.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "docs/guide.md",
+    "docs/policy.md",
+    "docs/refusals.md",
+    "docs/revocation.md",
+    "docs/configuration.md",
+];
 const ENVIRONMENT: [(&str, &str); 2] =
     [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
 

@@ -3,7 +3,7 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &[],
     &["serve"],
     &["run"],
@@ -11,6 +11,7 @@ const COMMANDS: [&[&str]; 12] = [
     &["demo"],
     &["check"],
     &["explain"],
+    &["revoke"],
     &["token"],
     &["token", "inspect"],
     &["schema"],

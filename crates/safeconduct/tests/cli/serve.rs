@@ -153,3 +153,48 @@ fn an_address_that_is_taken_is_a_failure_and_no_mistake_of_the_file() {
     assert_eq!((ran.code, ran.data.as_str()), (1, ""), "{}", ran.people);
     assert!(ran.people.contains("listen 127.0.0.1"), "{}", ran.people);
 }
+
+#[test]
+fn a_user_is_revoked_at_the_gateway_that_the_file_or_the_command_line_names() {
+    let served = Served::begin("revoke");
+    let line = served.says("admin on http://");
+    let admin = format!("http://{}", after(&line, "admin on http://").split(": /").next().unwrap());
+    let revoke = |more: &[&str]| safeconduct(&served.here, &[], &[&["revoke"], more].concat());
+    let done = revoke(&["--user", "alice", "--admin", &admin]);
+    assert_eq!((done.code, done.people.as_str()), (0, ""), "{}", done.data);
+    assert!(done.data.starts_with("alice (corp): tokens from before "), "{}", done.data);
+    let done =
+        revoke(&["--session", "s1", "--issuer", "https://idp.example.com", "--admin", &admin, "-o", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&done.data).unwrap();
+    assert_eq!((done.code, answer["sid"].as_str(), answer["issuer"].as_str()), (0, Some("s1"), Some("corp")));
+    let unknown = revoke(&["--user", "alice", "--issuer", "cor", "--admin", &admin]);
+    assert_eq!((unknown.code, unknown.data.as_str()), (2, ""));
+    assert!(unknown.people.contains("no such issuer (--issuer corp)"), "{}", unknown.people);
+    // The file says where its gateway is, also to somebody who does not have its secrets.
+    let port = admin.rsplit(':').next().unwrap();
+    write(
+        &served.here,
+        &format!("listen: 127.0.0.1:0\nadmin: 0.0.0.0:{port}\nsessions: {{ key: env:NOT_SET }}\n"),
+    );
+    assert_eq!(revoke(&["--user", "alice"]).code, 0);
+    let audit = std::fs::read_to_string(served.here.join("audit.jsonl")).unwrap();
+    assert!(audit.contains("\"target\":\"corp/alice\""), "{audit}");
+}
+
+#[test]
+fn where_no_gateway_takes_orders_nothing_is_revoked_and_that_is_said() {
+    let here = laid_out("revoke-nowhere", "listen: 127.0.0.1:0\n");
+    let revoke = |more: &[&str]| safeconduct(&here, &[], &[&["revoke", "--user", "alice"], more].concat());
+    let without = revoke(&[]);
+    assert_eq!((without.code, without.data.as_str()), (2, ""));
+    assert!(without.people.contains("has no `admin`"), "{}", without.people);
+    assert_eq!(revoke(&["--config", "absent.yaml"]).code, 2);
+    assert_eq!(revoke(&["--admin", "ftp://127.0.0.1"]).code, 2);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = format!("http://{}", taken.local_addr().unwrap());
+    drop(taken);
+    let unreachable = revoke(&["--admin", &gone]);
+    assert_eq!((unreachable.code, unreachable.data.as_str()), (1, ""));
+    assert!(unreachable.people.contains(&gone), "{}", unreachable.people);
+    assert_eq!(safeconduct(&here, &[], &["revoke"]).code, 2, "nobody is named");
+}

@@ -36,6 +36,7 @@ mod modern;
 mod notices;
 mod patience;
 mod reload;
+mod revoke;
 mod rounds;
 mod streams;
 mod traces;

@@ -622,8 +622,8 @@ fn what_a_caller_was_given_before_a_revocation_is_unknown_after_it() {
     let whose = Whose::Subject("alice".into());
     let issuer = caller("alice").issuer_url;
     let at_eight = Timestamp::from_secs(8);
-    let revocation = Revocation { issuer, whose, issued: at_eight, at: at_eight };
-    ledger.note(&revocation, std::time::Duration::from_secs(3600));
+    let keep = std::time::Duration::from_secs(3600);
+    ledger.note(&Revocation { issuer, whose, issued: at_eight, at: at_eight, keep });
     for (who, sealed, state) in &given {
         let expected = if *who == "bob" {
             [const { None }; 4]

@@ -35,6 +35,9 @@ section! {
         leeway: Period;
         /// Refuses tokens that were issued longer ago than this, whatever they say. Default: no limit.
         max_age: Period;
+        /// Receives this issuer's logout tokens at `/backchannel-logout/NAME` (OpenID Connect Back-Channel Logout 1.0), and
+        /// ends what it holds of whoever logged out. Default: none are received.
+        backchannel_logout: Logout;
         /// Accepts plain http for an issuer that is not on this machine. Default: `false`.
         allow_http: bool;
     }
@@ -63,6 +66,26 @@ section! {
         client, required: String;
         /// How long an answer is used, at most `60s` and never beyond the token's end. Default: `30s`.
         cache: Period;
+    }
+}
+
+section! {
+    /// Logout tokens of an issuer. Their keys and algorithms are those of its other tokens.
+    Logout {
+        /// The client ids that the issuer knows the receiver by: its tokens are made out to these (`aud`).
+        audience, required: Many<String>;
+        /// `logout+jwt`: only tokens that say so. `any`: for issuers that write `JWT` or nothing. Default: `logout+jwt`.
+        token_type: LogoutTokenType;
+    }
+}
+
+choice! {
+    /// What the `typ` of a logout token must be.
+    pub LogoutTokenType {
+        /// `logout+jwt` only (OpenID Connect Back-Channel Logout 1.0 §2.4).
+        "logout+jwt" => Logout,
+        /// `JWT` or nothing too.
+        "any" => Any,
     }
 }
 

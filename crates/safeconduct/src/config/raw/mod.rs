@@ -15,7 +15,7 @@ pub(crate) use client::{Client, ManagedIdentity};
 pub(crate) use deliver::{
     AwsDelivery, AzureDelivery, Deliver, Detailed, EnvDelivery, FileDelivery, GcpDelivery,
 };
-pub(crate) use issuer::{Introspection, Issuer};
+pub(crate) use issuer::{Introspection, Issuer, Logout};
 use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
 pub use run::EngineWord;
 pub(crate) use run::PullWord;
@@ -25,7 +25,7 @@ pub(crate) use step::{Chain, ClientCredentials, Common, Exchange, IdJag, JwtBear
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};
 pub use client::{BasicEncoding, SigningAlgorithm};
-pub use issuer::{Algorithm, Preset, TokenType};
+pub use issuer::{Algorithm, LogoutTokenType, Preset, TokenType};
 use outside::Plaintext;
 pub use outside::{ArgumentDetail, Flush, OnFailure};
 pub use step::{BroaderScope, Deviation, IssuedAudience, IssuedType};
@@ -45,7 +45,8 @@ section! {
         /// What clients see: `https://host[:port]`, without a path. Resource identifiers, metadata and challenges are
         /// built from it, never from a request's Host. Default: the listener's own address, if that is loopback.
         public_url: String;
-        /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served. Default: nowhere.
+        /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served, and `safeconduct revoke` is obeyed. It knows
+        /// nobody: keep it on loopback, or in a network of your own. Default: nowhere.
         admin: Address;
         /// Host names accepted in requests, besides that of `public_url` and, on a loopback listener, the loopback
         /// names. With or without a port. This is what stops DNS rebinding.

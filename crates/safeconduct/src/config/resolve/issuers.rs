@@ -7,9 +7,10 @@ use safeconduct_core::caller::ClaimPath;
 use super::{Resolver, plain_name};
 use crate::config::decode::{At, Field};
 use crate::config::plan::{
-    Algorithm, ClaimsPlan, IntrospectionPlan, IssuerPlan, KeysPlan, Preset, TokenType,
+    Algorithm, ClaimsPlan, IntrospectionPlan, IssuerPlan, KeysPlan, LogoutPlan, LogoutTokenType, Preset,
+    TokenType,
 };
-use crate::config::raw::{Introspection, Issuer};
+use crate::config::raw::{Introspection, Issuer, Logout};
 
 const LONGEST_LEEWAY: Duration = Duration::from_secs(60);
 const LONGEST_INTROSPECTION: Duration = Duration::from_secs(60);
@@ -90,6 +91,7 @@ impl Resolver<'_> {
             claims: claims(issuer),
             introspection,
             keys: keys?,
+            logout: issuer.backchannel_logout.value().and_then(|logout| self.logout(logout)),
             token_type: issuer.token_type.or(TokenType::Any),
             single_audience: issuer.single_audience.or(false),
             leeway,
@@ -150,6 +152,17 @@ impl Resolver<'_> {
         let cache = self.at_most(&asked.cache, Duration::from_secs(30), LONGEST_INTROSPECTION);
         usable?;
         Some(IntrospectionPlan { endpoint: endpoint?.value.clone(), client: client?.value.clone(), cache })
+    }
+
+    fn logout(&mut self, logout: &Logout) -> Option<LogoutPlan> {
+        let audiences: Vec<String> = logout.audience.value()?.values().cloned().collect();
+        if let (true, Some(at)) = (audiences.is_empty(), logout.audience.given()) {
+            self.problems
+                .error(at.site.clone(), "this list of audiences is empty, so no logout could be for us")
+                .label("empty")
+                .help("the client id that `/backchannel-logout/` is registered for at the issuer");
+        }
+        Some(LogoutPlan { audiences, token_type: logout.token_type.or(LogoutTokenType::Logout) })
     }
 
     fn at_most(
