@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod bound;
 pub mod caller;
+pub mod challenge;
 pub mod credential;
 pub mod material;
 pub mod mcp;

@@ -24,6 +24,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Issuer", "`issuers.NAME`"),
     ("Claims", "`issuers.NAME.claims`"),
     ("Introspection", "`issuers.NAME.introspection`"),
+    ("Logout", "`issuers.NAME.backchannel_logout`"),
     ("Client", "`clients.NAME`"),
     ("ManagedIdentity", "`clients.NAME.managed_identity`"),
     ("Server", "`servers.NAME`"),
