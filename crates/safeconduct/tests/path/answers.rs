@@ -38,6 +38,7 @@ fn reasons() -> Vec<Reason> {
         Reason::InvalidToken("".into()),
         Reason::WrongAudience,
         Reason::IssuerUnavailable(text()),
+        Reason::BadLogout("".into()),
         Reason::InsufficientScope(Vec::new()),
         Reason::Denied { hidden: false, remedy: None },
         Reason::PolicyError { hidden: false, error: text() },
