@@ -7,6 +7,7 @@ use safeconduct_core::refusal::Reason;
 use thiserror::Error;
 
 use super::answer::ErrorAnswer;
+use super::google::ISSUER;
 use crate::client_auth::ClientAuthError;
 use crate::template::MissingClaim;
 use crate::wire::WireError;
@@ -183,6 +184,10 @@ pub(super) fn classify(status: u16, answer: &ErrorAnswer, retry_after: Option<Du
     // A throttle is a throttle, whatever it calls itself (Auth0: `too_many_attempts`).
     if matches!(status, 408 | 425 | 429) {
         return unavailable();
+    }
+    // Google says `invalid_grant` when it could not fetch the keys of the token's issuer, which says nothing of the token.
+    if answer.description().starts_with("Error connecting to the given credential's issuer") {
+        return ExchangeError::Unavailable { retry_after, problem: ISSUER.into() };
     }
     let Some(error) = error.clone() else { return by_status(status, unavailable) };
     match error.as_str() {

@@ -9,6 +9,7 @@ mod answer;
 mod classify;
 mod client_credentials;
 mod exchange;
+mod google;
 mod id_jag;
 mod issued;
 mod jwt_bearer;
@@ -20,6 +21,10 @@ pub(crate) use answer::TokenText;
 pub use classify::ExchangeError;
 pub use client_credentials::{ClientCredentials, ClientCredentialsConfig};
 pub use exchange::{Actor, Exchange, ExchangeConfig, ExchangeConfigError, RequestedType};
+pub use google::{
+    AccessBoundary, AccessCondition, AccessRule, GoogleIdToken, GoogleIdTokenConfig, GoogleImpersonate,
+    GoogleImpersonateConfig, GoogleSts, GoogleStsConfig, GoogleStsOptions, ServiceAccounts,
+};
 pub use id_jag::{Deviation, IdJag, IdJagConfig, IdJagConfigError};
 pub use jwt_bearer::{JwtBearer, JwtBearerConfig};
 pub use oauth::{
