@@ -17,7 +17,8 @@ pub use super::raw::{
 };
 pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{
-    ActorPlan, AtPlan, ClientCredentialsPlan, ExchangePlan, ExpectedPlan, Gives, IdJagPlan, JwtBearerPlan,
+    ActorPlan, AtPlan, BoundaryPlan, ClientCredentialsPlan, ExchangePlan, ExpectedPlan, Gives,
+    GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, IdJagPlan, JwtBearerPlan, ServiceAccountPlan,
     StepPlan, Takes, TargetsPlan,
 };
 

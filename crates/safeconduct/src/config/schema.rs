@@ -30,6 +30,13 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Server", "`servers.NAME`"),
     ("Step", "`servers.NAME.credential`"),
     ("Exchange", "step `exchange`"),
+    ("JwtBearer", "step `jwt_bearer`"),
+    ("IdJag", "step `id_jag`"),
+    ("GoogleSts", "step `google_sts`"),
+    ("Boundary", "step `google_sts`, `access_boundary`"),
+    ("GoogleImpersonate", "step `google_impersonate`"),
+    ("GoogleIdToken", "step `google_id_token`"),
+    ("ClientCredentials", "step `client_credentials`"),
     ("Static", "step `static`"),
     ("Deliver", "`servers.NAME.deliver`"),
     ("EnvDelivery", "`servers.NAME.deliver.env`"),
@@ -113,13 +120,20 @@ fn kind(value: &Value) -> String {
     if let Some(title) = value.get("title").and_then(Value::as_str) {
         return title.to_owned();
     }
+    if let Some(word) = value.get("const") {
+        return word.as_str().map_or_else(|| format!("`{word}`"), |word| format!("`{word}`"));
+    }
     if let Some(choices) = value.get("anyOf").and_then(Value::as_array) {
-        let one = choices.get(1).unwrap_or(&Value::Null);
-        if choices.first().and_then(|first| first.get("const")).is_some() {
-            let steps = one.get("items").map(kind).unwrap_or_default();
-            return format!("`none`, or a list of steps ({steps})");
+        // A list whose only element may stand without brackets.
+        if let [list, one] = choices.as_slice()
+            && list.get("items") == Some(one)
+        {
+            return format!("list of {}", kind(one));
         }
-        return format!("list of {}", kind(one));
+        return choices.iter().map(kind).collect::<Vec<_>>().join(", or ");
+    }
+    if let Some(items) = value.get("items") {
+        return format!("a list of steps ({})", kind(items));
     }
     if let Some(named) = value.get("additionalProperties").filter(|named| named.is_object()) {
         return format!("by name: {}", kind(named));
@@ -129,5 +143,19 @@ fn kind(value: &Value) -> String {
         Some("boolean") => "`true` `false`".to_owned(),
         Some(other) => other.to_owned(),
         None => "not in this version".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SECTIONS, json};
+
+    #[test]
+    fn every_section_of_the_file_stands_in_the_reference() {
+        let schema = json();
+        let sections = schema["$defs"].as_object().unwrap();
+        for name in sections.keys() {
+            assert!(SECTIONS.iter().any(|(known, _)| known == name), "{name} is not among the sections");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod exchange;
+mod google;
 mod grants;
 
 use std::sync::Arc;
@@ -53,6 +54,9 @@ impl Workshop<'_> {
             StepPlan::Static(secret) => Ok(Arc::new(StaticSecret::new(source(secret)?))),
             StepPlan::ClientCredentials(plan) => self.client_credentials(plan),
             StepPlan::Exchange(plan) => self.exchange(plan),
+            StepPlan::GoogleIdToken(plan) => self.google_id_token(plan),
+            StepPlan::GoogleImpersonate(plan) => self.google_impersonate(plan),
+            StepPlan::GoogleSts(plan) => self.google_sts(plan),
             StepPlan::IdJag(plan) => self.id_jag(plan),
             StepPlan::JwtBearer(plan) => self.jwt_bearer(plan),
         }

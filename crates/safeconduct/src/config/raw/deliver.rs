@@ -28,9 +28,9 @@ section! {
         file: Detailed<FileDelivery>;
         /// A metadata server for Google's SDKs, for this started server alone: `true`, or what it says of itself.
         gcp_metadata: Detailed<GcpDelivery>;
-        /// A credential endpoint for Amazon's SDKs, for this started server alone: `true`, or a region.
+        /// A credential endpoint for Amazon's SDKs, for this started server alone: `true`, or what it says of itself.
         aws_container: Detailed<AwsDelivery>;
-        /// A managed-identity endpoint for Microsoft's SDKs, for this started server alone: `true`, or what it is for.
+        /// A managed-identity endpoint for Microsoft's SDKs, for this started server alone: `true`, or what it says of itself.
         azure_identity: Detailed<AzureDelivery>;
     }
 }

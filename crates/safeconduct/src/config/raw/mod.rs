@@ -21,7 +21,10 @@ pub use run::EngineWord;
 pub(crate) use run::PullWord;
 pub(crate) use run::{Net, Runtime, Speech};
 pub(crate) use server::Server;
-pub(crate) use step::{Chain, ClientCredentials, Common, Exchange, IdJag, JwtBearer, Static, Step};
+pub(crate) use step::{
+    Boundary, Chain, ClientCredentials, Common, Exchange, GoogleIdToken, GoogleImpersonate, GoogleSts, IdJag,
+    JwtBearer, Static, Step,
+};
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};
 pub use client::{BasicEncoding, SigningAlgorithm};

@@ -2,10 +2,12 @@
 
 mod common;
 mod exchange;
+mod google;
 mod grants;
 
 pub use common::{AtPlan, ExpectedPlan, TargetsPlan};
 pub use exchange::{ActorPlan, ExchangePlan};
+pub use google::{BoundaryPlan, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, ServiceAccountPlan};
 pub use grants::{ClientCredentialsPlan, IdJagPlan, JwtBearerPlan};
 
 use std::sync::Arc;
@@ -20,6 +22,12 @@ pub enum StepPlan {
     ClientCredentials(Box<ClientCredentialsPlan>),
     /// Token exchange.
     Exchange(Box<ExchangePlan>),
+    /// A service account's ID token.
+    GoogleIdToken(Box<GoogleIdTokenPlan>),
+    /// A service account's access token.
+    GoogleImpersonate(Box<GoogleImpersonatePlan>),
+    /// A federated token of Google.
+    GoogleSts(Box<GoogleStsPlan>),
     /// An identity assertion.
     IdJag(Box<IdJagPlan>),
     /// A JWT as an authorization grant.
@@ -35,6 +43,8 @@ pub enum Takes {
     Token,
     /// A token, or what is good as a grant only.
     Grant,
+    /// A token of the step before: never the caller's own, which is no header.
+    TokenOfStep,
     /// Two tokens: the caller's, and that of the step before.
     TokenAndCaller,
     /// Nothing: it gives the same whatever it is given.
@@ -64,7 +74,7 @@ impl Takes {
     /// Whether it can be given that.
     pub const fn fits(self, given: Gives) -> bool {
         match self {
-            Self::Token | Self::TokenAndCaller => matches!(given, Gives::Token),
+            Self::Token | Self::TokenOfStep | Self::TokenAndCaller => matches!(given, Gives::Token),
             Self::Grant => matches!(given, Gives::Token | Gives::Grant),
             Self::Nothing => false,
         }
@@ -77,6 +87,9 @@ impl StepPlan {
         match self {
             Self::ClientCredentials(_) => "client_credentials",
             Self::Exchange(_) => "exchange",
+            Self::GoogleIdToken(_) => "google_id_token",
+            Self::GoogleImpersonate(_) => "google_impersonate",
+            Self::GoogleSts(_) => "google_sts",
             Self::IdJag(_) => "id_jag",
             Self::JwtBearer(_) => "jwt_bearer",
             Self::Static(_) => "static",
@@ -91,7 +104,8 @@ impl StepPlan {
                 Some(ActorPlan::Step(_)) => Takes::TokenAndCaller,
                 Some(ActorPlan::Configured(..)) | None => Takes::Token,
             },
-            Self::IdJag(_) => Takes::Token,
+            Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
+            Self::GoogleIdToken(_) | Self::GoogleImpersonate(_) => Takes::TokenOfStep,
             Self::JwtBearer(_) => Takes::Grant,
         }
     }
@@ -100,9 +114,13 @@ impl StepPlan {
     pub const fn gives(&self) -> Gives {
         match self {
             Self::IdJag(_) => Gives::Grant,
-            Self::ClientCredentials(_) | Self::Exchange(_) | Self::JwtBearer(_) | Self::Static(_) => {
-                Gives::Token
-            }
+            Self::ClientCredentials(_)
+            | Self::GoogleIdToken(_)
+            | Self::GoogleImpersonate(_)
+            | Self::GoogleSts(_)
+            | Self::Exchange(_)
+            | Self::JwtBearer(_)
+            | Self::Static(_) => Gives::Token,
         }
     }
 
@@ -111,6 +129,9 @@ impl StepPlan {
         match self {
             Self::ClientCredentials(plan) => plan.at.timeout,
             Self::Exchange(plan) => plan.at.timeout,
+            Self::GoogleIdToken(plan) => plan.at.timeout,
+            Self::GoogleImpersonate(plan) => plan.at.timeout,
+            Self::GoogleSts(plan) => plan.at.timeout,
             Self::IdJag(plan) => plan.at.timeout,
             Self::JwtBearer(plan) => plan.at.timeout,
             Self::Static(_) => Duration::ZERO,
@@ -122,7 +143,7 @@ impl StepPlan {
         steps.iter().fold(false, |shared, step| match step.takes() {
             Takes::Nothing => true,
             Takes::TokenAndCaller => false,
-            Takes::Token | Takes::Grant => shared,
+            Takes::Token | Takes::TokenOfStep | Takes::Grant => shared,
         })
     }
 }

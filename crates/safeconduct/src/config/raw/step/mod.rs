@@ -4,6 +4,7 @@ mod client_credentials;
 mod common;
 mod exchange;
 mod fixed;
+mod google;
 mod id_jag;
 mod jwt_bearer;
 
@@ -12,6 +13,7 @@ pub(crate) use common::Common;
 pub(crate) use exchange::Exchange;
 pub use exchange::{BroaderScope, IssuedAudience, IssuedType};
 pub(crate) use fixed::Static;
+pub(crate) use google::{Boundary, GoogleIdToken, GoogleImpersonate, GoogleSts};
 pub use id_jag::Deviation;
 pub(crate) use id_jag::IdJag;
 pub(crate) use jwt_bearer::JwtBearer;
@@ -26,15 +28,7 @@ use super::super::node::{Kind, Node};
 use super::super::problem::Problems;
 
 /// Steps that the contract knows and this version does not have.
-pub(crate) const LATER: &[&str] = &[
-    "google_sts",
-    "google_impersonate",
-    "google_id_token",
-    "aws_web_identity",
-    "aws_assume_role",
-    "entra_obo",
-    "vault",
-];
+pub(crate) const LATER: &[&str] = &["aws_web_identity", "aws_assume_role", "entra_obo", "vault"];
 
 /// `credential: none`, or a list of steps.
 #[derive(Clone)]
@@ -74,6 +68,9 @@ macro_rules! steps {
 steps! {
     "client_credentials" => ClientCredentials,
     "exchange" => Exchange,
+    "google_id_token" => GoogleIdToken,
+    "google_impersonate" => GoogleImpersonate,
+    "google_sts" => GoogleSts,
     "id_jag" => IdJag,
     "jwt_bearer" => JwtBearer,
     "static" => Static,

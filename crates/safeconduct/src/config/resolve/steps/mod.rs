@@ -3,6 +3,7 @@
 mod common;
 mod exchange;
 mod fixed;
+mod google;
 mod grants;
 mod order;
 
@@ -42,6 +43,13 @@ impl Resolver<'_> {
                 self.client_credentials(step).map(Box::new).map(StepPlan::ClientCredentials)
             }
             Step::Exchange(step) => self.exchange(step, site).map(Box::new).map(StepPlan::Exchange),
+            Step::GoogleIdToken(step) => {
+                self.google_id_token(step).map(Box::new).map(StepPlan::GoogleIdToken)
+            }
+            Step::GoogleImpersonate(step) => {
+                self.google_impersonate(step, site).map(Box::new).map(StepPlan::GoogleImpersonate)
+            }
+            Step::GoogleSts(step) => self.google_sts(step, site).map(Box::new).map(StepPlan::GoogleSts),
             Step::IdJag(step) => self.id_jag(step, next).map(Box::new).map(StepPlan::IdJag),
             Step::JwtBearer(step) => self.jwt_bearer(step).map(Box::new).map(StepPlan::JwtBearer),
             Step::Static(step) => self.fixed(step).map(StepPlan::Static),

@@ -20,6 +20,17 @@ impl Resolver<'_> {
                 .label("`actor: step` in the first step")
                 .help("put a `client_credentials` step before it, or name an `actor_token`");
         }
+        if let (Some(first), Some(site)) = (steps.first(), sites.first())
+            && first.takes() == Takes::TokenOfStep
+        {
+            self.problems
+                .error(
+                    site.clone(),
+                    format!("`{}` needs a token of Google from the step before it", first.name()),
+                )
+                .label("there is no step before it")
+                .help("put `google_sts` before it");
+        }
         let (Some(last), Some(site)) = (steps.last(), sites.last()) else { return };
         if last.gives() == Gives::Grant {
             self.problems
