@@ -9,6 +9,7 @@ pub mod destination;
 pub mod egress;
 pub mod engine;
 mod flight;
+pub mod inside;
 pub mod launch;
 pub mod logs;
 pub mod masks;

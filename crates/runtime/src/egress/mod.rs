@@ -16,6 +16,7 @@
 mod addresses;
 mod counted;
 mod dns;
+mod doors;
 mod hello;
 mod host;
 mod http;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 
 pub use self::addresses::Kind;
 use self::dns::{Known, Question};
+pub(crate) use self::doors::{Addresses, Door};
 pub use self::host::Host;
 use self::http::For;
 pub use self::limits::Limits;
@@ -101,7 +103,6 @@ impl Egress {
         Self(Arc::new(Inner { who, rules, resolver, log, limits, slots, pace }))
     }
 
-    #[allow(dead_code, reason = "the engines ask")]
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.rules
     }
@@ -131,6 +132,14 @@ impl Egress {
             move |egress, stream| async move { egress.direct(stream, Aim::Told(port)).await },
         )
         .await;
+    }
+
+    /// Serves a door.
+    pub(crate) async fn door(&self, listener: Listener, door: Door) {
+        match door.aim {
+            Aim::To(host, port) => self.direct(listener, host, port).await,
+            Aim::Told(port) => self.direct_as_told(listener, port).await,
+        }
     }
 
     /// Answers questions for names.

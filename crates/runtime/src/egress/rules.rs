@@ -16,7 +16,6 @@ pub(crate) struct Rules {
     learn: bool,
 }
 
-#[allow(dead_code, reason = "the engines ask")]
 impl Rules {
     pub(crate) fn new(network: &Network) -> Self {
         match network {

@@ -1,5 +1,6 @@
 //! What runs a process: one file an engine.
 
+pub mod docker;
 mod listener;
 pub mod process;
 mod scratch;

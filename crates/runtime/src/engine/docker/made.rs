@@ -1,0 +1,121 @@
+//! What was made for one instance, to be taken away again: also when the start was broken off half-way.
+
+use std::sync::{Mutex, PoisonError};
+
+use bollard::query_parameters::RemoveContainerOptions;
+
+use super::Docker;
+use super::error::told;
+use super::shelf::Shelf;
+use crate::engine::EngineError;
+
+/// Dropped with something left in it, it takes that away in the background.
+pub(super) struct Made {
+    docker: Docker,
+    things: Mutex<Things>,
+}
+
+#[derive(Default)]
+struct Things {
+    container: Option<String>,
+    network: Option<String>,
+    /// Our own container joined the network.
+    joined: Option<String>,
+    shelf: Option<std::sync::Arc<Shelf>>,
+}
+
+impl Made {
+    pub(super) fn new(docker: Docker) -> Self {
+        Self { docker, things: Mutex::default() }
+    }
+
+    /// Notes what will be made, before it is asked for: an answer that nobody waits for any more makes it too.
+    pub(super) fn container(&self, name: &str) {
+        self.things().container = Some(name.to_owned());
+    }
+
+    pub(super) fn network(&self, name: &str, joined: Option<&str>) {
+        let mut things = self.things();
+        things.network = Some(name.to_owned());
+        things.joined = joined.map(str::to_owned);
+    }
+
+    pub(super) fn shelf(&self, shelf: std::sync::Arc<Shelf>) {
+        self.things().shelf = Some(shelf);
+    }
+
+    /// Takes all of it away. What could not be is kept in mind.
+    pub(super) async fn take_away(&self) -> Result<(), EngineError> {
+        let things = std::mem::take(&mut *self.things());
+        let (left, result) = things.take_away(&self.docker).await;
+        *self.things() = left;
+        result
+    }
+
+    fn things(&self) -> std::sync::MutexGuard<'_, Things> {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Things {
+    fn is_empty(&self) -> bool {
+        self.container.is_none() && self.network.is_none()
+    }
+
+    async fn take_away(mut self, docker: &Docker) -> (Self, Result<(), EngineError>) {
+        let mut result = Ok(());
+        if let Some(name) = &self.container {
+            let options =
+                RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+            match gone(docker.api().remove_container(name, Some(options)).await) {
+                Ok(()) => self.container = None,
+                Err(error) => result = Err(error),
+            }
+        }
+        if let Some(name) = &self.network {
+            if let Some(own) = &self.joined {
+                let _ = docker.leave(name, own).await;
+            }
+            match gone(docker.api().remove_network(name).await) {
+                Ok(()) => self.network = None,
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        self.shelf = None;
+        (self, result)
+    }
+}
+
+/// Does it to its end, also when nobody waits for it any more: a request that is broken off may have been heard.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    doing: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+) -> Result<T, EngineError> {
+    tokio::spawn(doing).await.unwrap_or_else(|error| Err(EngineError::Refused(error.to_string())))
+}
+
+/// Removed, or not there any more.
+fn gone(removed: Result<(), bollard::errors::Error>) -> Result<(), EngineError> {
+    match removed.map_err(told) {
+        Err(EngineError::Missing(_)) => Ok(()),
+        // Another removal of the same thing is under way.
+        Err(EngineError::Refused(why)) if why.contains("is already in progress") => Ok(()),
+        other => other,
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let things = std::mem::take(self.things.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if things.is_empty() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let docker = self.docker.clone();
+            runtime.spawn(async move {
+                if let (_, Err(error)) = things.take_away(&docker).await {
+                    tracing::warn!(%error, "something of an instance was left behind");
+                }
+            });
+        }
+    }
+}
