@@ -1,7 +1,5 @@
 //! The certificate of a signing key, as an assertion's header shows it (RFC 7515 §4.1.6 to §4.1.8).
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -23,7 +21,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// From the chain in PEM form, which must be the key's.
-    pub(super) fn read(chain: &Secret, key: &Arc<Secret>, sent: bool) -> Result<Self, &'static str> {
+    pub(super) fn read(chain: &Secret, key: &Secret, sent: bool) -> Result<Self, &'static str> {
         let chain = certificates(chain.expose())?;
         let own = chain.first().ok_or("no PEM certificate in the certificate file")?;
         let thumbprint = |algorithm| URL_SAFE_NO_PAD.encode(digest(algorithm, own));

@@ -54,7 +54,31 @@ struct Signer {
     certificate: Option<Shown>,
 }
 
+impl Signer {
+    fn read(
+        key: &Secret,
+        algorithm: Option<SigningAlgorithm>,
+        chain: Option<&Secret>,
+        sent: bool,
+    ) -> Result<Self, &'static str> {
+        let certificate = chain.map(|chain| Shown::read(chain, key, sent)).transpose()?;
+        Ok(Self { key: SigningKey::read(key, algorithm)?, certificate })
+    }
+}
+
 impl PrivateKeyJwt {
+    /// Whether a key could sign, and its certificate is its own: what can be said before there is a client.
+    ///
+    /// # Errors
+    /// What is wrong; never the content.
+    pub fn check(
+        key: &Secret,
+        algorithm: Option<SigningAlgorithm>,
+        chain: Option<&Secret>,
+    ) -> Result<(), &'static str> {
+        Signer::read(key, algorithm, chain, false).map(drop)
+    }
+
     /// For this client; `algorithm` only where the key alone does not say it (PS256).
     ///
     /// # Errors
@@ -85,8 +109,7 @@ impl PrivateKeyJwt {
         let sources = [Some(source), certificate.map(|certificate| certificate.chain)];
         let key = Rotating::new(sources.into_iter().flatten().collect(), move |read| {
             let (key, chain) = read.split_first().ok_or("no key")?;
-            let certificate = chain.first().map(|chain| Shown::read(chain, key, sent)).transpose()?;
-            Ok(Signer { key: SigningKey::read(key, algorithm)?, certificate })
+            Signer::read(key, algorithm, chain.first().map(|chain| &**chain), sent)
         });
         let key = key.map_err(|problem| ClientAuthError::Key { client: client_id.to_string(), problem })?;
         Ok(Self { client_id, key, key_id, audience })

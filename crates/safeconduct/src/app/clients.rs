@@ -57,7 +57,7 @@ fn authenticates(plan: &ClientPlan) -> Result<Arc<dyn ClientAuth>, Failed> {
                 }
                 None => None,
             };
-            let (key, algorithm) = (source(private_key)?, algorithm.map(algorithm_of));
+            let (key, algorithm) = (source(private_key)?, algorithm.map(Into::into));
             let made = PrivateKeyJwt::certified(id, key, algorithm, key_id, audience, certificate);
             Arc::new(made.map_err(failed)?)
         }
@@ -77,15 +77,4 @@ fn authenticates(plan: &ClientPlan) -> Result<Arc<dyn ClientAuth>, Failed> {
         }
         ClientAuthPlan::None => Arc::new(NoAuthentication::new(Some(id))),
     })
-}
-
-fn algorithm_of(plan: plan::SigningAlgorithm) -> client_auth::SigningAlgorithm {
-    use client_auth::SigningAlgorithm as To;
-    match plan {
-        plan::SigningAlgorithm::Rs256 => To::Rs256,
-        plan::SigningAlgorithm::Ps256 => To::Ps256,
-        plan::SigningAlgorithm::Es256 => To::Es256,
-        plan::SigningAlgorithm::Es384 => To::Es384,
-        plan::SigningAlgorithm::EdDsa => To::EdDsa,
-    }
 }

@@ -75,6 +75,14 @@ fn every_client_of_the_examples_can_be_made_of_its_files() {
     let answer: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
     assert!(ran.people.is_empty(), "{}", ran.people);
     assert_eq!(answer["credential"][0]["authentication"], "tls_client_auth", "{answer:#}");
+    // App Service says in the environment where its identity is: it must be a place on the machine.
+    let with = |endpoint: &'static str| {
+        let platform = [("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "a-header")];
+        safeconduct(&here, &[&ENVIRONMENT[..], &platform].concat(), &arguments)
+    };
+    assert_eq!(with("http://127.0.0.1:41741/msi/token").people, "");
+    let elsewhere = with("http://10.0.0.1/msi/token").people;
+    assert!(elsewhere.contains("client azure: http://10.0.0.1/msi/token"), "{elsewhere}");
 }
 
 #[test]

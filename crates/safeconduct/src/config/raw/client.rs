@@ -1,5 +1,7 @@
 //! `clients`: who we are at a token endpoint.
 
+use safeconduct_identity::client_auth;
+
 use super::super::decode::section;
 use super::super::values::{SecretText, choice};
 
@@ -125,6 +127,18 @@ choice! {
         "ES384" => Es384,
         /// Ed25519.
         "EdDSA" => EdDsa,
+    }
+}
+
+impl From<SigningAlgorithm> for client_auth::SigningAlgorithm {
+    fn from(written: SigningAlgorithm) -> Self {
+        match written {
+            SigningAlgorithm::Rs256 => Self::Rs256,
+            SigningAlgorithm::Ps256 => Self::Ps256,
+            SigningAlgorithm::Es256 => Self::Es256,
+            SigningAlgorithm::Es384 => Self::Es384,
+            SigningAlgorithm::EdDsa => Self::EdDsa,
+        }
     }
 }
 
