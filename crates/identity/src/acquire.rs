@@ -42,7 +42,7 @@ pub struct Credentials {
 
 enum Plan {
     None(Credential),
-    Fixed(Fixed),
+    Fixed(Box<Fixed>),
     Chain(Arc<Chain>),
 }
 
@@ -197,7 +197,7 @@ impl Plan {
     fn new(store: &CredentialStore, server: &Server, plan: CredentialPlan) -> Self {
         match plan {
             CredentialPlan::None => Self::None(Credential::none()),
-            CredentialPlan::Static(secret) => Self::Fixed(Fixed::new(secret, &server.delivery)),
+            CredentialPlan::Static(secret) => Self::Fixed(Box::new(Fixed::new(secret, &server.delivery))),
             CredentialPlan::Chain(steps) => Self::Chain(Arc::new(Chain::new(&store.gates, server, steps))),
         }
     }

@@ -74,7 +74,7 @@ impl State {
                 let users: Vec<String> = self.users().keys().cloned().collect();
                 page::who(&users, &wish.client, &wish.scope, seen.uri.query().unwrap_or_default())
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -86,7 +86,7 @@ impl State {
         let wish = match self.wish(&query) {
             Ok(wish) if own => wish,
             Ok(_) => return page::wrong("this form was sent from another page"),
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         let form = seen.form();
         let Some(user) = form.one("user").filter(|user| self.users().contains_key(*user)) else {
@@ -238,18 +238,19 @@ impl State {
 
     /// What the client wants. An unknown client or redirect is told to the person, never sent anywhere (RFC 6749
     /// §4.1.2.1).
-    fn wish(&self, query: &Form) -> Result<Wish, Reply> {
+    fn wish(&self, query: &Form) -> Result<Wish, Box<Reply>> {
         let client = query.one("client_id").unwrap_or_default().to_owned();
         let known = self.logins().redirects.get(&client).cloned();
         let Some(known) = known else {
-            return Err(page::wrong("this client is not registered here"));
+            return Err(Box::new(page::wrong("this client is not registered here")));
         };
         let redirect = query.one("redirect_uri").unwrap_or_default().to_owned();
         if !known.iter().any(|uri| same_redirect(uri, &redirect)) {
-            return Err(page::wrong("this redirect_uri is not the client's"));
+            return Err(Box::new(page::wrong("this redirect_uri is not the client's")));
         }
         let state = query.one("state").map(str::to_owned);
-        let refused = |error: &str| back(&redirect, &[("error", error)], state.as_deref(), &self.issuer);
+        let refused =
+            |error: &str| Box::new(back(&redirect, &[("error", error)], state.as_deref(), &self.issuer));
         if query.one("response_type") != Some("code") {
             return Err(refused("unsupported_response_type"));
         }
