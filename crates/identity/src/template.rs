@@ -114,17 +114,39 @@ impl Template {
         }
     }
 
+    /// True for a placeholder with nothing before or after it.
+    pub fn is_one_placeholder(&self) -> bool {
+        matches!(self.pieces.as_slice(), [piece] if !matches!(piece, Piece::Text(_)))
+    }
+
     /// The string for this caller.
     ///
     /// # Errors
     /// [`MissingClaim`]: absent, empty, of several values where one is meant, with control characters, too long.
     pub fn fill(&self, caller: &Principal) -> Result<Cow<'_, str>, MissingClaim> {
+        self.fill_where(caller, |_| true)
+    }
+
+    /// As [`Template::fill`], where what the caller's token says has to be accepted, too. What the configuration says,
+    /// itself or by a map, is as it is meant.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn fill_where(
+        &self,
+        caller: &Principal,
+        accepted: impl Fn(&str) -> bool,
+    ) -> Result<Cow<'_, str>, MissingClaim> {
         if let Some(fixed) = self.as_fixed() {
             return Ok(Cow::Borrowed(fixed));
         }
         let mut filled = String::new();
         for piece in &self.pieces {
-            filled.push_str(piece.value(caller)?);
+            let value = piece.value(caller)?;
+            if piece.is_said_by_the_token() && !accepted(value) {
+                return Err(MissingClaim(format!("a value that can stand in {}", self.text)));
+            }
+            filled.push_str(value);
         }
         if filled.len() > MAX_FILLED {
             return Err(MissingClaim(format!("{}: the value is longer than {MAX_FILLED} bytes", self.text)));
@@ -157,6 +179,10 @@ impl Template {
 }
 
 impl Piece {
+    fn is_said_by_the_token(&self) -> bool {
+        matches!(self, Self::Subject | Self::Email | Self::Claim(_))
+    }
+
     fn value<'a>(&'a self, caller: &'a Principal) -> Result<&'a str, MissingClaim> {
         let (name, value) = match self {
             Self::Text(text) => return Ok(text),

@@ -89,12 +89,13 @@ impl ErrorAnswer {
     }
 }
 
-fn visible(text: &str, longest: usize) -> String {
+/// Visible ASCII, cut.
+pub(super) fn visible(text: &str, longest: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(longest).collect()
 }
 
 /// Words of a description. A long one may be a token that the server repeats: it is left out.
-fn visible_words(text: &str, longest: usize) -> String {
+pub(super) fn visible_words(text: &str, longest: usize) -> String {
     const LONG: usize = 24;
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let shown: Vec<&str> = words.map(|word| if word.len() > LONG { "[...]" } else { word }).collect();

@@ -6,6 +6,7 @@
 //! breaker, negative answers, refresh) is the same for all.
 
 mod answer;
+pub mod aws;
 mod classify;
 mod client_credentials;
 mod exchange;

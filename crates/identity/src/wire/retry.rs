@@ -65,7 +65,20 @@ impl Wire {
     pub async fn send_retrying<E: From<WireError>>(
         &self,
         retry: Retry,
+        build: impl FnMut() -> Result<Request, E>,
+    ) -> Result<Answer, E> {
+        self.send_retrying_when(retry, build, |_| false).await
+    }
+
+    /// As [`Wire::send_retrying`], where an answer with another status may say that it would pass, too.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_retrying_when<E: From<WireError>>(
+        &self,
+        retry: Retry,
         mut build: impl FnMut() -> Result<Request, E>,
+        passes: impl Fn(&Answer) -> bool,
     ) -> Result<Answer, E> {
         let began = tokio::time::Instant::now();
         let mut made = 0;
@@ -73,7 +86,7 @@ impl Wire {
             let outcome = self.send(build()?).await;
             made += 1;
             let asked = match &outcome {
-                Ok(answer) if answer.is_transient() && !retry.unsent_only => {
+                Ok(answer) if (answer.is_transient() || passes(answer)) && !retry.unsent_only => {
                     retry_after(&answer.headers, SystemTime::now())
                 }
                 Err(WireError::Connect { .. }) => None,
