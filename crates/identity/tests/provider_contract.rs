@@ -17,13 +17,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
+    use safeconduct_core::server::Delivery;
     use safeconduct_identity::provider::{Provider, TokenEndpoint as TokenEndpointConfig};
     use serde_json::json;
     use tokio::sync::Semaphore;
 
     use super::support::{
-        Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, client_credentials, exchange, id_jag,
-        jwt, jwt_bearer, sent, until,
+        Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, aws, client_credentials, exchange,
+        id_jag, jwt, jwt_bearer, sent, until,
     };
 
     /// One provider: how it is made for an endpoint, and what its endpoint says.
@@ -31,7 +32,9 @@ mod tests {
         name: &'static str,
         /// The provider, and what else a chain that ends in a credential needs.
         make: fn(&str) -> Vec<Arc<dyn Provider>>,
-        /// The token of a success.
+        /// How its credential is delivered.
+        delivery: fn() -> Delivery,
+        /// The token of a success, or the id of the keys.
         token: fn() -> String,
         /// A success, with that token.
         granted: fn(String) -> Reply,
@@ -58,6 +61,15 @@ mod tests {
         jwt(&json!({ "aud": "somebody-else", "exp": NOW.secs() + 3600 }))
     }
 
+    /// Keys of another's session.
+    fn bobs() -> String {
+        "ASIABOB".into()
+    }
+
+    fn whose(id: &str) -> &'static str {
+        if id == "ASIABOB" { "bob" } else { "alice" }
+    }
+
     fn impatient(at: &mut TokenEndpointConfig) {
         at.attempt_timeout = Duration::from_secs(1);
     }
@@ -66,6 +78,7 @@ mod tests {
         Row {
             name: "exchange",
             make: |url| vec![exchange(url, |config| impatient(&mut config.at))],
+            delivery: Delivery::default,
             token: issued,
             granted: |token| Reply::granted(&token, 3600),
             refused: || Reply::error(400, "invalid_target"),
@@ -75,6 +88,7 @@ mod tests {
         Row {
             name: "client_credentials",
             make: |url| vec![client_credentials(url, |config| impatient(&mut config.at))],
+            delivery: Delivery::default,
             token: issued,
             granted: |token| Reply::token(&token, 3600),
             refused: || Reply::error(400, "invalid_scope"),
@@ -84,6 +98,7 @@ mod tests {
         Row {
             name: "jwt_bearer",
             make: |url| vec![jwt_bearer(url, |config| impatient(&mut config.at))],
+            delivery: Delivery::default,
             token: issued,
             granted: |token| Reply::token(&token, 3600),
             refused: || Reply::error(400, "unauthorized_client"),
@@ -93,13 +108,43 @@ mod tests {
         Row {
             name: "id_jag",
             make: |url| vec![id_jag(url, |config| impatient(&mut config.at)), Arc::new(HandedOn)],
+            delivery: Delivery::default,
             token: || assertion(&json!({})),
             granted: |token| Reply::id_jag(&token),
             refused: || Reply::error(403, "access_denied"),
             expired: Some(|| Reply::error(400, "invalid_grant")),
             wrong_audience: Some(|| assertion(&json!({ "aud": "https://somebody.else" }))),
         },
+        Row {
+            name: "aws_web_identity",
+            make: |url| vec![aws::web_identity(url, |_| {})],
+            delivery: aws::sigv4,
+            token: issued,
+            granted: |id| aws::issued("AssumeRoleWithWebIdentity", &id, whose(&id), &aws::in_an_hour()),
+            refused: || {
+                aws::refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+            },
+            expired: Some(|| aws::refusal(400, "ExpiredTokenException", "Token expired: current date ...")),
+            wrong_audience: Some(bobs),
+        },
+        Row {
+            name: "aws_assume_role",
+            make: |url| vec![Arc::new(aws::Keys("ASIAFIRST")), aws::assume_role(url, |_| {})],
+            delivery: aws::sigv4,
+            token: issued,
+            granted: |id| aws::issued("AssumeRole", &id, whose(&id), &aws::in_an_hour()),
+            refused: || aws::refusal(403, "AccessDenied", "x is not authorized to perform: sts:AssumeRole"),
+            expired: Some(|| {
+                aws::refusal(403, "ExpiredToken", "The security token included in the request is expired")
+            }),
+            wrong_audience: Some(bobs),
+        },
     ];
+
+    /// The provider at an endpoint, and what is around it.
+    fn bench(row: &Row, url: &str) -> Bench {
+        Bench::delivering((row.delivery)(), (row.make)(url))
+    }
 
     /// The provider at an endpoint with this script, and what a call comes to.
     async fn outcome(
@@ -107,7 +152,7 @@ mod tests {
         script: impl Fn(usize) -> Reply + Send + Sync + 'static,
     ) -> Result<String, &'static str> {
         let endpoint = TokenEndpoint::start(move |asked| script(asked.number)).await;
-        Bench::new((row.make)(&endpoint.url)).token(&Caller::named("alice")).await
+        bench(row, &endpoint.url).token(&Caller::named("alice")).await
     }
 
     #[tokio::test]
@@ -182,9 +227,9 @@ mod tests {
 
     /// Edge: 15
     #[tokio::test]
-    async fn not_json() {
+    async fn not_json_and_not_xml() {
         for row in TABLE {
-            for body in ["", "<html></html>", "{", "[]", "null", "\"token\"", "\u{feff}{}"] {
+            for body in ["", "<html></html>", "<html>", "{", "[]", "null", "\"token\"", "\u{feff}{}"] {
                 assert_eq!(
                     outcome(row, move |_| Reply::json(200, body)).await,
                     Err("SC-C06"),
@@ -201,7 +246,7 @@ mod tests {
             let gate = Arc::new(Semaphore::new(0));
             let (granted, held) = (row.success(), gate.clone());
             let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
-            let bench = Arc::new(Bench::new((row.make)(&endpoint.url)));
+            let bench = Arc::new(bench(row, &endpoint.url));
             let call = tokio::spawn({
                 let bench = bench.clone();
                 async move { bench.acquire(&Caller::named("alice")).await.map(|outbound| sent(&outbound)) }
@@ -219,7 +264,7 @@ mod tests {
             let gate = Arc::new(Semaphore::new(0));
             let (granted, held) = (row.success(), gate.clone());
             let endpoint = TokenEndpoint::start(move |_| granted().when(&held)).await;
-            let bench = Arc::new(Bench::new((row.make)(&endpoint.url)));
+            let bench = Arc::new(bench(row, &endpoint.url));
             let call = tokio::spawn({
                 let bench = bench.clone();
                 async move { bench.token(&Caller::named("alice")).await }
@@ -236,8 +281,8 @@ mod tests {
     #[tokio::test]
     async fn it_names_itself_and_its_counterpart_and_no_secret() {
         for row in TABLE {
-            let provider = &(row.make)("http://127.0.0.1:1/token")[0];
-            assert_eq!(provider.name(), row.name);
+            let steps = (row.make)("http://127.0.0.1:1/token");
+            let provider = steps.iter().find(|step| step.name() == row.name).unwrap();
             assert_eq!(&*provider.description().step, row.name);
             assert!(
                 provider

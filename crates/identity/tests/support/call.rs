@@ -107,6 +107,14 @@ impl Edge {
     }
 
     pub fn serving(name: &str) -> Self {
+        Self::with(name, Delivery::default())
+    }
+
+    pub fn delivering(delivery: Delivery) -> Self {
+        Self::with("orders", delivery)
+    }
+
+    fn with(name: &str, delivery: Delivery) -> Self {
         let server = Server {
             name: name.into(),
             resource: "https://mcp.example.com/orders/mcp".into(),
@@ -115,7 +123,7 @@ impl Edge {
             scopes: Default::default(),
             url: http::Uri::from_static("http://127.0.0.1:9000/mcp"),
             started: false,
-            delivery: Delivery::default(),
+            delivery,
             shared_credential: false,
             catalogue: Catalogue::default(),
         };

@@ -2,6 +2,7 @@
 //! endpoint that answers what it is told; a clock that is turned by hand.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test program uses a part of it")]
 
+pub mod aws;
 mod call;
 mod clock;
 mod endpoint;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use safeconduct_core::path::Outbound;
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::revocation::{Revocation, Revocations, Whose};
+use safeconduct_core::server::Delivery;
 use safeconduct_identity::acquire::{CredentialLimits, CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
 use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider, TokenEndpoint as At};
@@ -64,7 +66,16 @@ impl Bench {
     }
 
     pub fn with(plan: CredentialPlan, limits: CredentialLimits) -> Self {
-        let (edge, clock) = (Edge::new(), Arc::new(FakeClock::at(NOW)));
+        Self::of(Edge::new(), plan, limits)
+    }
+
+    /// For a server that takes its credential in another way than in a header.
+    pub fn delivering(delivery: Delivery, steps: Vec<Arc<dyn Provider>>) -> Self {
+        Self::of(Edge::delivering(delivery), CredentialPlan::Chain(steps), CredentialLimits::default())
+    }
+
+    fn of(edge: Edge, plan: CredentialPlan, limits: CredentialLimits) -> Self {
+        let clock = Arc::new(FakeClock::at(NOW));
         let revocations = Arc::new(Revocations::default());
         let store = CredentialStore::under(revocations.clone(), limits, clock.clone(), Handle::current());
         let store = store.unwrap();
@@ -99,11 +110,15 @@ impl Bench {
     }
 }
 
-/// The `Authorization` that a call leaves with, without the word Bearer.
+/// The `Authorization` that a call leaves with, without the word Bearer; of a signature the id of its key.
 pub fn sent(outbound: &Outbound) -> String {
     let request = outbound.request();
     let value = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
-    value.unwrap_or_default().trim_start_matches("Bearer ").to_owned()
+    let value = value.unwrap_or_default();
+    match value.strip_prefix("AWS4-HMAC-SHA256 Credential=") {
+        Some(signature) => signature.split('/').next().unwrap().to_owned(),
+        None => value.trim_start_matches("Bearer ").to_owned(),
+    }
 }
 
 /// Waits until something is true.

@@ -7,6 +7,7 @@ use safeconduct_core::mcp::door::Door;
 use safeconduct_core::path::Release;
 use safeconduct_core::policy::Policy;
 use safeconduct_core::server::{Catalogue, Delivery, Server};
+use safeconduct_core::sigv4::Signer;
 use safeconduct_identity::acquire::{CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::wire::{Wire, WireConfig};
 use safeconduct_proxy::berth::NoBerths;
@@ -61,7 +62,7 @@ pub(super) fn assemble(
     let mut plans = Vec::new();
     for server in &plan.servers {
         let chain = credentials::chain(server, plan, &clients, &wire)?;
-        let made = Arc::new(server_of(server, &chain, before.map(|before| before.gateway)));
+        let made = Arc::new(server_of(server, &chain, before.map(|before| before.gateway))?);
         plans.push((made.clone(), chain));
         servers.insert(path_of(server), made);
     }
@@ -116,12 +117,16 @@ fn path_of(server: &ServerPlan) -> Box<str> {
     format!("/{}/mcp", server.name).into()
 }
 
-pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Option<&Gateway>) -> Server {
+pub(super) fn server_of(
+    plan: &ServerPlan,
+    chain: &CredentialPlan,
+    before: Option<&Gateway>,
+) -> Result<Server, Failed> {
     let known = before.and_then(|gateway| gateway.entrance.servers.get(&path_of(plan)));
     let catalogue = known
         .filter(|server| server.url == plan.url)
         .map_or_else(Catalogue::default, |server| Catalogue::taken_over(&server.catalogue));
-    Server {
+    Ok(Server {
         name: plan.name.as_str().into(),
         resource: plan.resource.as_str().into(),
         metadata_url: plan.metadata_url.as_str().into(),
@@ -139,12 +144,15 @@ pub(super) fn server_of(plan: &ServerPlan, chain: &CredentialPlan, before: Optio
             DeliverPlan::Header { name, prefix } => {
                 Delivery::Header { name: name.clone(), prefix: prefix.as_str().into() }
             }
+            DeliverPlan::SigV4 { region, service } => Delivery::SigV4(Arc::new(
+                Signer::new(region, service).map_err(|error| Failed::of("deliver.sigv4", error))?,
+            )),
             DeliverPlan::Instance(_) => Delivery::Instance,
         },
         shared_credential: StepPlan::are_shared(&plan.credential)
             || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,
-    }
+    })
 }
 
 fn session_key(plan: &Plan, house: &House) -> Result<[u8; 32], Failed> {

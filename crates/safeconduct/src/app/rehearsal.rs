@@ -62,7 +62,7 @@ impl<'p> Rehearsal<'p> {
     /// A server, and how its credential is got.
     pub(crate) fn server(&self, server: &ServerPlan) -> Result<(Server, CredentialPlan), Failed> {
         let chain = credentials::chain(server, self.plan, &self.clients, &self.wire)?;
-        Ok((assemble::server_of(server, &chain, None), chain))
+        Ok((assemble::server_of(server, &chain, None)?, chain))
     }
 
     /// Verifies a token of this issuer, whose keys are read or fetched for it.

@@ -17,9 +17,9 @@ pub use super::raw::{
 };
 pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{
-    ActorPlan, AtPlan, BoundaryPlan, ClientCredentialsPlan, ExchangePlan, ExpectedPlan, Gives,
-    GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, IdJagPlan, JwtBearerPlan, ServiceAccountPlan,
-    StepPlan, Takes, TargetsPlan,
+    ActorPlan, AtPlan, AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan, BoundaryPlan, ClientCredentialsPlan,
+    ExchangePlan, ExpectedPlan, Gives, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, IdJagPlan,
+    JwtBearerPlan, ServiceAccountPlan, StepPlan, Takes, TargetsPlan,
 };
 
 mod run;
@@ -282,8 +282,27 @@ pub enum DeliverPlan {
         /// What stands before the credential.
         prefix: String,
     },
+    /// Nowhere: each request is signed with it (AWS SigV4).
+    SigV4 {
+        /// Region of the service.
+        region: String,
+        /// The service's name in signatures.
+        service: String,
+    },
     /// To the started server of this caller.
     Instance(safeconduct_runtime::delivery::Delivery),
+}
+
+impl DeliverPlan {
+    /// What the last step of a chain must give for it.
+    pub fn takes(&self) -> Gives {
+        match self {
+            Self::Header { .. } => Gives::Token,
+            Self::SigV4 { .. } => Gives::AwsKeys,
+            Self::Instance(delivery) if delivery.takes_keys() => Gives::AwsKeys,
+            Self::Instance(_) => Gives::Token,
+        }
+    }
 }
 
 /// Audit.

@@ -392,30 +392,6 @@ impl JsonSchema for SecretText {
     }
 }
 
-/// Anything: read so that it can be refused by name.
-#[derive(Clone)]
-pub(crate) struct Anything;
-
-impl Decode for Anything {
-    fn decode(_: &Node, _: &mut Problems) -> Option<Self> {
-        Some(Self)
-    }
-}
-
-impl JsonSchema for Anything {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "anything".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({})
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -169,7 +169,7 @@ impl Provider for AssumeRole {
     fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim> {
         let session = self.config.role.session(caller)?;
         let mut asked = self.config.asked(caller, &session, true)?;
-        asked.push(("Authorization".into(), format!("<signed with {subject}>").into()));
+        asked.push(("Authorization".into(), format!("signed with {subject}").into()));
         Ok(asked)
     }
 

@@ -1,5 +1,6 @@
 //! From the plan's steps to the objects that ask token endpoints. Each step has a file here.
 
+mod aws;
 mod common;
 mod exchange;
 mod google;
@@ -32,7 +33,7 @@ pub(super) fn chain(
     if server.credential.is_empty() {
         return Ok(CredentialPlan::None);
     }
-    let workshop = Workshop { clients, maps: group_maps(plan), wire };
+    let workshop = Workshop { server, clients, maps: group_maps(plan), wire };
     let made = |step| workshop.provider(step).map_err(|error| at(server, &error));
     Ok(CredentialPlan::Chain(server.credential.iter().map(made).collect::<Result<_, _>>()?))
 }
@@ -43,6 +44,7 @@ fn at(server: &ServerPlan, error: &Failed) -> Failed {
 
 /// What the steps are made with.
 struct Workshop<'a> {
+    server: &'a ServerPlan,
     clients: &'a Clients,
     maps: Vec<Arc<GroupMap>>,
     wire: &'a Arc<Wire>,
@@ -54,6 +56,8 @@ impl Workshop<'_> {
             StepPlan::Static(secret) => Ok(Arc::new(StaticSecret::new(source(secret)?))),
             StepPlan::ClientCredentials(plan) => self.client_credentials(plan),
             StepPlan::Exchange(plan) => self.exchange(plan),
+            StepPlan::AwsWebIdentity(plan) => self.aws_web_identity(plan),
+            StepPlan::AwsAssumeRole(plan) => self.aws_assume_role(plan),
             StepPlan::GoogleIdToken(plan) => self.google_id_token(plan),
             StepPlan::GoogleImpersonate(plan) => self.google_impersonate(plan),
             StepPlan::GoogleSts(plan) => self.google_sts(plan),

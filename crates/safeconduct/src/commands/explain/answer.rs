@@ -275,7 +275,7 @@ impl Request {
     fn of(plan: &ServerPlan, server: &Server) -> Self {
         let credential = plan.credential.last().map(|step| match step {
             StepPlan::Static(secret) => format!("<{}>", secret.origin),
-            _ => format!("<the token of step {}>", plan.credential.len()),
+            _ => format!("<the {} of step {}>", step.gives().noun(), plan.credential.len()),
         });
         let header = credential.and_then(|credential| match &server.delivery {
             Delivery::Header { name, prefix } => {

@@ -60,9 +60,10 @@ pub(super) fn steps(
                     Whose::Caller => false,
                     Whose::Gateway => true,
                 };
-                let subject = match number {
-                    0 => "<the caller's token>".to_owned(),
-                    _ => format!("<the token of step {number}>"),
+                let before = number.checked_sub(1).and_then(|at| server.credential.get(at));
+                let subject = match before {
+                    None => "<the caller's token>".to_owned(),
+                    Some(step) => format!("<the {} of step {number}>", step.gives().noun()),
                 };
                 let form = fields(provider.preview(caller, &subject)?);
                 Ok(Step { description: provider.description(), identity: own.then_some(GATEWAY), form })

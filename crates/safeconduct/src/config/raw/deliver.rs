@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::config::decode::{Decode, section};
 use crate::config::node::{Kind, Node};
 use crate::config::problem::Problems;
-use crate::config::values::{Anything, Count, Many};
+use crate::config::values::{Count, Many};
 
 section! {
     /// Where the credential goes: into a header of the request, or to the started server itself, where an unmodified SDK
@@ -18,8 +18,8 @@ section! {
         /// What stands before the credential in the header. Default: `"Bearer "`, and nothing in other headers than
         /// `Authorization`.
         prefix: Prefix;
-        /// Signs requests for AWS. Not in this version.
-        sigv4: Anything;
+        /// Signs each request for AWS (Signature Version 4), with the keys that the chain ends in.
+        sigv4: SigV4;
         /// A variable of the started server: its name for a token, `true` for AWS keys in the variables that Amazon's SDKs
         /// read. A variable cannot be renewed: when the credential has ended, the next call starts the server anew.
         env: Detailed<EnvDelivery>;
@@ -32,6 +32,16 @@ section! {
         aws_container: Detailed<AwsDelivery>;
         /// A managed-identity endpoint for Microsoft's SDKs, for this started server alone: `true`, or what it says of itself.
         azure_identity: Detailed<AzureDelivery>;
+    }
+}
+
+section! {
+    /// What requests are signed for.
+    SigV4 {
+        /// Region of the service: `us-east-1`.
+        region, required: String;
+        /// The service's name in signatures: `aws-mcp`, `bedrock-agentcore`, `execute-api`, `lambda`.
+        service, required: String;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use safeconduct_core::sigv4::Signer;
 use safeconduct_runtime::delivery::Delivery;
 use safeconduct_runtime::delivery::aws_container::AwsContainer;
 use safeconduct_runtime::delivery::azure_identity::AzureIdentity;
@@ -13,7 +14,7 @@ use safeconduct_runtime::launch::FILES;
 
 use super::Resolver;
 use crate::config::decode::Field;
-use crate::config::plan::DeliverPlan;
+use crate::config::plan::{DeliverPlan, Gives, StepPlan};
 use crate::config::raw::{
     AwsDelivery, AzureDelivery, Deliver, Detailed, EnvDelivery, FileDelivery, GcpDelivery, Server,
 };
@@ -44,16 +45,10 @@ impl Resolver<'_> {
             Field::Absent => return Some(standard("Bearer ".to_owned())),
             Field::Broken => return None,
         };
-        if let Some(place) = place(&deliver.value.sigv4) {
-            self.problems
-                .error(place, "delivery by `sigv4` is not in this version")
-                .label("not in this version")
-                .help("this version delivers in a header: `deliver: { header: Authorization }`");
-            return None;
-        }
         let given = ways(&deliver.value);
         match given.as_slice() {
             [] | [("header", _)] => self.header(&deliver.value),
+            [("sigv4", _)] => self.sigv4(&deliver.value),
             [(way, place)] if !runs => {
                 self.problems
                     .error(
@@ -75,6 +70,60 @@ impl Resolver<'_> {
                     .label("keep one");
                 None
             }
+        }
+    }
+
+    fn sigv4(&mut self, deliver: &Deliver) -> Option<DeliverPlan> {
+        let written = &deliver.sigv4.given()?.value;
+        for named in [&written.region, &written.service] {
+            let Some(at) = named.given() else { continue };
+            if Signer::new(&at.value, &at.value).is_err() {
+                self.problems
+                    .error(at.span.clone(), format!("no signature can name `{}`", at.value))
+                    .label("not small letters, digits and dashes");
+            }
+        }
+        Some(DeliverPlan::SigV4 {
+            region: written.region.value()?.clone(),
+            service: written.service.value()?.clone(),
+        })
+    }
+
+    /// A delivery takes what the last step gives.
+    pub(super) fn takes_what_is_given(&mut self, server: &Server, chain: &[StepPlan], deliver: &DeliverPlan) {
+        let given = chain.last().map(StepPlan::gives);
+        let takes = deliver.takes();
+        // `credential: none` and nothing said of delivery is as it is meant; a chain that ends in a grant was told.
+        if given == Some(takes) || given == Some(Gives::Grant) || (given.is_none() && takes == Gives::Token) {
+            return;
+        }
+        let said = server.deliver.given().map(|at| at.site.clone());
+        let Some(site) = said.or_else(|| place(&server.credential)) else { return };
+        let (ends, takes) = (given.map_or("nothing", Gives::words), takes.words());
+        let help = if given == Some(Gives::AwsKeys) {
+            "AWS keys sign requests (`deliver: { sigv4: { region: ..., service: ... } }`), or go to a server that is \
+             started here (`aws_container`, `env: true`, `file: true`)"
+        } else {
+            "let the chain end in `aws_web_identity` or `aws_assume_role`; a token goes into a header, or to a server \
+             that is started here"
+        };
+        self.problems
+            .error(site, format!("the chain ends in {ends}, and the delivery takes {takes}"))
+            .label(format!("takes {takes}"))
+            .help(help);
+    }
+
+    /// A space and a plus are told apart by all only where they are encoded.
+    pub(super) fn signable(&mut self, server: &Server, deliver: Option<&DeliverPlan>) {
+        let (Some(url), Some(DeliverPlan::SigV4 { .. })) = (server.url.given(), deliver) else { return };
+        if url.value.split_once('?').is_some_and(|(_, query)| query.contains('+')) {
+            self.problems
+                .error(
+                    url.span.clone(),
+                    "a `+` in a query is signed by some as itself and by others as a space",
+                )
+                .label("has a `+`")
+                .help("write `%2B` or `%20`");
         }
     }
 
@@ -218,6 +267,7 @@ fn standard(prefix: String) -> DeliverPlan {
 fn ways(deliver: &Deliver) -> Vec<(&'static str, Range<usize>)> {
     [
         ("header", place(&deliver.header)),
+        ("sigv4", place(&deliver.sigv4)),
         ("env", place(&deliver.env)),
         ("file", place(&deliver.file)),
         ("gcp_metadata", place(&deliver.gcp_metadata)),

@@ -38,6 +38,10 @@ impl Resolver<'_> {
         let credential = self.chain(&server.credential);
         let runs = endpoint.as_ref().and_then(|(_, run)| run.as_ref());
         let deliver = self.deliver(server, runs.is_some());
+        self.signable(server, deliver.as_ref());
+        if let (Some(chain), Some(deliver)) = (&credential, &deliver) {
+            self.takes_what_is_given(server, chain, deliver);
+        }
         // Without a public URL, which was complained about, the rest is checked and the plan is not made.
         let public_url = public_url.unwrap_or_default();
         let (url, run) = endpoint?;

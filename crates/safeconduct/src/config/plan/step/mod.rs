@@ -1,10 +1,12 @@
 //! The steps of a chain, as they are meant. Each step has a file here, but for the small ones.
 
+mod aws;
 mod common;
 mod exchange;
 mod google;
 mod grants;
 
+pub use aws::{AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan};
 pub use common::{AtPlan, ExpectedPlan, TargetsPlan};
 pub use exchange::{ActorPlan, ExchangePlan};
 pub use google::{BoundaryPlan, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, ServiceAccountPlan};
@@ -18,6 +20,10 @@ use super::SecretValue;
 /// One step of a chain.
 #[derive(Clone, Debug)]
 pub enum StepPlan {
+    /// Keys of an AWS role, for those of another.
+    AwsAssumeRole(Box<AwsAssumeRolePlan>),
+    /// Keys of an AWS role, for a token.
+    AwsWebIdentity(Box<AwsRolePlan>),
     /// A token for the gateway itself.
     ClientCredentials(Box<ClientCredentialsPlan>),
     /// Token exchange.
@@ -45,6 +51,8 @@ pub enum Takes {
     Grant,
     /// A token of the step before: never the caller's own, which is no header.
     TokenOfStep,
+    /// AWS keys of the step before.
+    AwsKeys,
     /// Two tokens: the caller's, and that of the step before.
     TokenAndCaller,
     /// Nothing: it gives the same whatever it is given.
@@ -58,6 +66,8 @@ pub enum Gives {
     Token,
     /// What the next step presents, and nobody else.
     Grant,
+    /// Temporary AWS keys.
+    AwsKeys,
 }
 
 impl Gives {
@@ -66,6 +76,16 @@ impl Gives {
         match self {
             Self::Token => "a token",
             Self::Grant => "an assertion that is good for a `jwt_bearer` step only",
+            Self::AwsKeys => "AWS keys",
+        }
+    }
+
+    /// As what a step has made is called.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Grant => "assertion",
+            Self::AwsKeys => "keys",
         }
     }
 }
@@ -76,6 +96,7 @@ impl Takes {
         match self {
             Self::Token | Self::TokenOfStep | Self::TokenAndCaller => matches!(given, Gives::Token),
             Self::Grant => matches!(given, Gives::Token | Gives::Grant),
+            Self::AwsKeys => matches!(given, Gives::AwsKeys),
             Self::Nothing => false,
         }
     }
@@ -85,6 +106,8 @@ impl StepPlan {
     /// Its name in the file.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::AwsAssumeRole(_) => "aws_assume_role",
+            Self::AwsWebIdentity(_) => "aws_web_identity",
             Self::ClientCredentials(_) => "client_credentials",
             Self::Exchange(_) => "exchange",
             Self::GoogleIdToken(_) => "google_id_token",
@@ -104,8 +127,9 @@ impl StepPlan {
                 Some(ActorPlan::Step(_)) => Takes::TokenAndCaller,
                 Some(ActorPlan::Configured(..)) | None => Takes::Token,
             },
-            Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
+            Self::AwsWebIdentity(_) | Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
             Self::GoogleIdToken(_) | Self::GoogleImpersonate(_) => Takes::TokenOfStep,
+            Self::AwsAssumeRole(_) => Takes::AwsKeys,
             Self::JwtBearer(_) => Takes::Grant,
         }
     }
@@ -113,6 +137,7 @@ impl StepPlan {
     /// What it gives.
     pub const fn gives(&self) -> Gives {
         match self {
+            Self::AwsAssumeRole(_) | Self::AwsWebIdentity(_) => Gives::AwsKeys,
             Self::IdJag(_) => Gives::Grant,
             Self::ClientCredentials(_)
             | Self::GoogleIdToken(_)
@@ -127,6 +152,8 @@ impl StepPlan {
     /// Longest time that it may take.
     pub const fn timeout(&self) -> Duration {
         match self {
+            Self::AwsAssumeRole(plan) => plan.role.timeout,
+            Self::AwsWebIdentity(plan) => plan.timeout,
             Self::ClientCredentials(plan) => plan.at.timeout,
             Self::Exchange(plan) => plan.at.timeout,
             Self::GoogleIdToken(plan) => plan.at.timeout,
@@ -143,7 +170,7 @@ impl StepPlan {
         steps.iter().fold(false, |shared, step| match step.takes() {
             Takes::Nothing => true,
             Takes::TokenAndCaller => false,
-            Takes::Token | Takes::TokenOfStep | Takes::Grant => shared,
+            Takes::Token | Takes::TokenOfStep | Takes::Grant | Takes::AwsKeys => shared,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! `credential`: the steps from the caller's token to the server's credential. A step is a file here and a row below.
 
+mod aws;
 mod client_credentials;
 mod common;
 mod exchange;
@@ -8,6 +9,7 @@ mod google;
 mod id_jag;
 mod jwt_bearer;
 
+pub(crate) use aws::{AwsAssumeRole, AwsWebIdentity};
 pub(crate) use client_credentials::ClientCredentials;
 pub(crate) use common::Common;
 pub(crate) use exchange::Exchange;
@@ -28,7 +30,7 @@ use super::super::node::{Kind, Node};
 use super::super::problem::Problems;
 
 /// Steps that the contract knows and this version does not have.
-pub(crate) const LATER: &[&str] = &["aws_web_identity", "aws_assume_role", "entra_obo", "vault"];
+pub(crate) const LATER: &[&str] = &["entra_obo", "vault"];
 
 /// `credential: none`, or a list of steps.
 #[derive(Clone)]
@@ -68,6 +70,8 @@ macro_rules! steps {
 steps! {
     "client_credentials" => ClientCredentials,
     "exchange" => Exchange,
+    "aws_web_identity" => AwsWebIdentity,
+    "aws_assume_role" => AwsAssumeRole,
     "google_id_token" => GoogleIdToken,
     "google_impersonate" => GoogleImpersonate,
     "google_sts" => GoogleSts,

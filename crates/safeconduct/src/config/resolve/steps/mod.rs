@@ -1,5 +1,6 @@
 //! Credential chains: what is common to all steps. Each step has a file here.
 
+mod aws;
 mod common;
 mod exchange;
 mod fixed;
@@ -39,6 +40,12 @@ impl Resolver<'_> {
     fn step(&mut self, written: &At<Step>, next: Option<&At<Step>>) -> Option<StepPlan> {
         let site = &written.site;
         match &written.value {
+            Step::AwsAssumeRole(step) => {
+                self.aws_assume_role(step).map(Box::new).map(StepPlan::AwsAssumeRole)
+            }
+            Step::AwsWebIdentity(step) => {
+                self.aws_web_identity(step).map(Box::new).map(StepPlan::AwsWebIdentity)
+            }
             Step::ClientCredentials(step) => {
                 self.client_credentials(step).map(Box::new).map(StepPlan::ClientCredentials)
             }

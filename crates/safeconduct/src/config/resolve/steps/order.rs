@@ -31,6 +31,12 @@ impl Resolver<'_> {
                 .label("there is no step before it")
                 .help("put `google_sts` before it");
         }
+        if let (Some(Takes::AwsKeys), Some(site)) = (steps.first().map(StepPlan::takes), sites.first()) {
+            self.problems
+                .error(site.clone(), "there is no step before this one to give it AWS keys")
+                .label("the first step is given the caller's token")
+                .help("put an `aws_web_identity` step before it: it makes AWS keys of the caller's token");
+        }
         let (Some(last), Some(site)) = (steps.last(), sites.last()) else { return };
         if last.gives() == Gives::Grant {
             self.problems
