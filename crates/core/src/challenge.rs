@@ -12,6 +12,7 @@ use http::{HeaderMap, header};
 use http_auth::{ChallengeParser, ChallengeRef};
 
 use crate::mcp::json;
+use crate::refusal::Reason;
 
 /// Longest value of a parameter that is looked at, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -44,6 +45,15 @@ pub enum Refused {
     Other,
 }
 
+impl From<Challenge> for Reason {
+    /// What it is to the caller, whose client can act on it.
+    fn from(challenge: Challenge) -> Self {
+        let Challenge { acr_values, max_age, claims } = challenge;
+        let text = |text: Option<Box<str>>| text.map(String::from);
+        Self::StepUpRequired { acr_values: text(acr_values), max_age, claims: text(claims) }
+    }
+}
+
 impl Refused {
     /// Reads all `WWW-Authenticate` headers: of several challenges the one that says most counts. What cannot be read
     /// says nothing.
@@ -68,7 +78,6 @@ impl Refused {
         }
         let parameter = |name: &str| parameter(challenge, name);
         match parameter("error").as_deref() {
-            None | Some("invalid_token" | "invalid_request") => Self::Credential,
             Some("insufficient_scope") => Self::Scope,
             Some("insufficient_claims") => match parameter("claims").as_deref().and_then(claims) {
                 Some(claims) => Self::Challenge(Challenge { claims: Some(claims), ..Challenge::default() }),
@@ -79,7 +88,9 @@ impl Refused {
                 max_age: parameter("max_age").and_then(|age| age.parse().ok()),
                 claims: None,
             }),
-            Some(_) => Self::Other,
+            Some("use_dpop_nonce") => Self::Other,
+            // `invalid_token`, and words of a server's own for it.
+            _ => Self::Credential,
         }
     }
 
@@ -228,7 +239,7 @@ mod tests {
     #[test]
     fn what_cannot_be_met_is_neither_renewed_nor_a_login() {
         assert_eq!(read(&["DPoP error=\"use_dpop_nonce\""]), Refused::Other);
-        assert_eq!(read(&["Bearer error=\"temporarily_unavailable\""]), Refused::Other);
+        assert_eq!(read(&["Bearer error=\"insufficient_claims\", claims=\"?\""]), Refused::Other);
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::audit::{CredentialRecord, SpeaksFor};
 use crate::caller::{Fingerprint, Principal, SubjectToken};
+use crate::challenge::Challenge;
 use crate::material::Material;
 use crate::secret::Secret;
 use crate::server::{Delivery, Server};
@@ -193,11 +194,24 @@ pub struct Warrant {
     principal: Arc<Principal>,
     subject: SubjectToken,
     server: Arc<Server>,
+    challenge: Option<Arc<Challenge>>,
 }
 
 impl Warrant {
     pub(crate) fn new(principal: Arc<Principal>, subject: SubjectToken, server: Arc<Server>) -> Self {
-        Self { principal, subject, server }
+        Self { principal, subject, server, challenge: None }
+    }
+
+    /// The same, with what the server wants of the login behind the credential.
+    #[must_use]
+    pub fn with_challenge(self, challenge: Option<Arc<Challenge>>) -> Self {
+        Self { challenge, ..self }
+    }
+
+    /// What the server wants of the login behind the credential, where it refused one for that. A step that can ask for
+    /// it does; it is part of what its answer is kept under.
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_deref()
     }
 
     /// The caller.

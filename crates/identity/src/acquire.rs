@@ -20,6 +20,9 @@ pub use walk::{Walk, Walked};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use safeconduct_core::audit::SpeaksFor;
+use safeconduct_core::caller::Principal;
+use safeconduct_core::challenge::Challenge;
 use safeconduct_core::credential::Credential;
 use safeconduct_core::path::{Authorized, Moved, Outbound};
 use safeconduct_core::refusal::Reason;
@@ -71,7 +74,7 @@ impl Credentials {
     /// # Errors
     /// The reasons of group `SC-C`; `Internal` for a server without a plan.
     pub async fn acquire(&self, authorized: Authorized, now: Timestamp) -> Moved<Outbound> {
-        match self.obtain(&authorized, now).await {
+        match self.obtain(&authorized, None, now).await {
             Ok(credential) => Ok(authorized.with(credential)),
             Err(reason) => Err(authorized.refuse(reason)),
         }
@@ -88,7 +91,7 @@ impl Credentials {
         let server = outbound.authorized().server().name.clone();
         match self.plans.get(&server) {
             Some(Plan::Chain(chain)) => {
-                let slot = match chain.slot(&self.store.cache, outbound.authorized().principal()) {
+                let slot = match chain.slot(&self.store.cache, outbound.authorized().principal(), None) {
                     Ok(slot) => slot,
                     Err(missing) => return Err(outbound.refuse(Reason::MissingClaim(missing.0))),
                 };
@@ -105,9 +108,48 @@ impl Credentials {
             }
             Some(Plan::None(_)) | None => return Err(outbound.refuse(refused)),
         }
-        match self.obtain(outbound.authorized(), now).await {
+        match self.obtain(outbound.authorized(), None, now).await {
             Ok(credential) => Ok(outbound.renewed(credential)),
             Err(reason) => Err(outbound.refuse(reason)),
+        }
+    }
+
+    /// A credential of the login that the backend wants, if a step of the chain can ask for one; from then on it serves
+    /// this caller's other calls, too. At most once for a call (edge case 57).
+    ///
+    /// # Errors
+    /// `StepUpRequired` with the challenge where nothing here can meet it; `BackendRefusedCredential` where the credential
+    /// is not of the caller's login; else as [`Credentials::acquire`].
+    pub async fn meet(&self, outbound: Outbound, challenge: Challenge, now: Timestamp) -> Moved<Outbound> {
+        let server = &outbound.authorized().server().name;
+        let Some(Plan::Chain(chain)) =
+            self.plans.get(server).filter(|_| outbound.credential().record().speaks_for == SpeaksFor::Caller)
+        else {
+            return Err(outbound.refuse(Reason::BackendRefusedCredential(UNAUTHORIZED)));
+        };
+        if !chain.heeds_challenges() {
+            return Err(outbound.refuse(challenge.into()));
+        }
+        let challenge = Arc::new(challenge);
+        match self.obtain(outbound.authorized(), Some(&challenge), now).await {
+            Ok(credential) if !credential.is_same_as(outbound.credential()) => {
+                self.adopt(chain, outbound.authorized().principal(), &challenge);
+                Ok(outbound.renewed(credential))
+            }
+            // What the provider could give does not meet it: the caller's own login must.
+            Ok(_) | Err(Reason::ExchangeDenied { .. } | Reason::BadTokenAnswer { .. }) => {
+                Err(outbound.refuse(Challenge::clone(&challenge).into()))
+            }
+            Err(reason) => Err(outbound.refuse(reason)),
+        }
+    }
+
+    fn adopt(&self, chain: &Chain, caller: &Principal, challenge: &Challenge) {
+        let cache = &self.store.cache;
+        if let (Ok(from), Ok(to)) =
+            (chain.slot(cache, caller, Some(challenge)), chain.slot(cache, caller, None))
+        {
+            cache.adopt(from, to);
         }
     }
 
@@ -125,12 +167,17 @@ impl Credentials {
         &self.store
     }
 
-    async fn obtain(&self, authorized: &Authorized, now: Timestamp) -> Result<Credential, Reason> {
+    async fn obtain(
+        &self,
+        authorized: &Authorized,
+        challenge: Option<&Arc<Challenge>>,
+        now: Timestamp,
+    ) -> Result<Credential, Reason> {
         let ended = || self.store.revocations.ends(authorized.principal());
         if ended() {
             return Err(login_ended().into_reason("revocation"));
         }
-        let (flying, source) = match self.begin(authorized, now) {
+        let (flying, source) = match self.begin(authorized, challenge, now) {
             Begun::Ready(credential) => return Ok(credential),
             Begun::Refused(reason) => return Err(reason),
             Begun::Waiting(flying, source) => (flying, source),
@@ -144,7 +191,7 @@ impl Credentials {
         }
     }
 
-    fn begin(&self, authorized: &Authorized, now: Timestamp) -> Begun {
+    fn begin(&self, authorized: &Authorized, challenge: Option<&Arc<Challenge>>, now: Timestamp) -> Begun {
         let chain = match self.plans.get(&authorized.server().name) {
             Some(Plan::Chain(chain)) => chain,
             Some(Plan::None(credential)) => return Begun::Ready(credential.clone()),
@@ -158,16 +205,17 @@ impl Credentials {
             None => return Begun::Refused(Reason::Internal("a server without a credential plan".into())),
         };
         let (store, principal) = (&self.store, authorized.principal());
-        let slot = match chain.slot(&store.cache, principal) {
+        let slot = match chain.slot(&store.cache, principal, challenge.map(|challenge| &**challenge)) {
             Ok(slot) => slot,
             Err(missing) => return Begun::Refused(Reason::MissingClaim(missing.0)),
         };
+        let warrant = || authorized.warrant().with_challenge(challenge.cloned());
         match store.cache.look(slot, self.moment(now), principal.expires) {
             Found::Hit(Held::Credential(credential), refresh) => {
                 store.counters.hit();
                 if let Some(lead) = refresh {
                     store.counters.refresh();
-                    flight::begin(store.clone(), chain.clone(), chain.last(), authorized.warrant(), lead);
+                    flight::begin(store.clone(), chain.clone(), chain.last(), warrant(), lead);
                 }
                 Begun::Ready(credential)
             }
@@ -182,7 +230,7 @@ impl Credentials {
             }
             Found::Fetch(lead, flying) => {
                 store.counters.miss();
-                flight::begin(store.clone(), chain.clone(), chain.last(), authorized.warrant(), lead);
+                flight::begin(store.clone(), chain.clone(), chain.last(), warrant(), lead);
                 Begun::Waiting(flying, "issuer")
             }
         }

@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use safeconduct_core::challenge::Refused;
 use safeconduct_core::mcp::{Call, Era, Verb};
 use safeconduct_core::path::{Moved, Outbound, Reply};
 use safeconduct_core::refusal::Reason;
+use safeconduct_core::server::Delivery;
 use safeconduct_identity::acquire::Credentials;
 
 use crate::berth::Berths;
@@ -35,7 +37,8 @@ impl Upstream {
     }
 
     /// Sends; a refused credential is renewed and the call resent once, and so is one whose proof lacks the server's
-    /// nonce, with that, and one that was signed by the wrong clock. `patience` bounds the wait for the answer's head, and
+    /// nonce, with that, and one that was signed by the wrong clock. Where the server wants a better login, one is asked
+    /// for once. `patience` bounds the wait for the answer's head, and
     /// so does a revocation of the caller.
     ///
     /// # Errors
@@ -49,7 +52,7 @@ impl Upstream {
         revoked: &Revoked,
         patience: Duration,
     ) -> Moved<Reply<ServerBody>> {
-        let (mut renewed, mut resent) = (false, false);
+        let (mut renewed, mut resent, mut met) = (false, false, false);
         loop {
             let started = outbound.now();
             let response = match self.ask(&outbound, berths, revoked, patience).await {
@@ -60,6 +63,21 @@ impl Upstream {
             if outbound.is_challenged(response.status(), response.headers()) && !resent {
                 resent = true;
                 continue;
+            }
+            match refused(&outbound, &response) {
+                Refused::Challenge(challenge) if !met => {
+                    met = true;
+                    let now = outbound.now();
+                    outbound = Box::pin(credentials.meet(outbound, challenge, now)).await?;
+                    continue;
+                }
+                Refused::Challenge(challenge) => return Err(outbound.refuse(challenge.into())),
+                // Another credential would be the same: this one stays (edge case 66).
+                Refused::Scope | Refused::Other => {
+                    let status = response.status().as_u16();
+                    return Err(outbound.refuse(Reason::BackendRefusedCredential(status)));
+                }
+                Refused::Credential => {}
             }
             let response = match signed::then(&outbound, response, started, Tried { renewed, resent }).await {
                 Then::Keep(response) => response,
@@ -144,6 +162,13 @@ impl Upstream {
         }
         ServerBody::Kept { incoming, lease: Some((self.pool.clone(), lease)) }
     }
+}
+
+/// What a 401 or 403 means, as far as its head says it.
+fn refused(outbound: &Outbound, response: &Response<ServerBody>) -> Refused {
+    let refused = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let signed = matches!(outbound.authorized().server().delivery, Delivery::SigV4(_));
+    if refused && !signed { Refused::read(response.headers()) } else { Refused::Credential }
 }
 
 /// What asks for a stream on which nothing is owed.

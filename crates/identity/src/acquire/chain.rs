@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use safeconduct_core::audit::SpeaksFor;
 use safeconduct_core::caller::Principal;
+use safeconduct_core::challenge::Challenge;
 use safeconduct_core::server::{Delivery, Server};
 
 use super::alike::Alike;
@@ -96,23 +97,41 @@ impl Chain {
         self.legs.iter().zip(self.steps.iter().cloned()).map(described).collect()
     }
 
-    /// The place of the last step's answer.
-    pub(super) fn slot(&self, cache: &Cache, caller: &Principal) -> Result<Slot, MissingClaim> {
-        self.slot_at(cache, self.last(), caller)
+    /// Whether a server's challenge can be met by a step.
+    pub(super) fn heeds_challenges(&self) -> bool {
+        self.legs.iter().any(|leg| leg.provider.heeds_challenges())
     }
 
-    /// The place of a step's answer. It depends on what the steps before it ask for, too.
+    /// The place of the last step's answer.
+    pub(super) fn slot(
+        &self,
+        cache: &Cache,
+        caller: &Principal,
+        challenge: Option<&Challenge>,
+    ) -> Result<Slot, MissingClaim> {
+        self.slot_at(cache, self.last(), caller, challenge)
+    }
+
+    /// The place of a step's answer. It depends on what the steps before it ask for, too, and on the challenge from the
+    /// first step on that heeds it.
     pub(super) fn slot_at(
         &self,
         cache: &Cache,
         index: usize,
         caller: &Principal,
+        challenge: Option<&Challenge>,
     ) -> Result<Slot, MissingClaim> {
         let mut inputs = Fields::new();
+        let mut heeds = false;
         for leg in self.legs.iter().take(index + 1) {
             leg.provider.inputs(caller, &mut inputs)?;
+            heeds |= leg.provider.heeds_challenges();
         }
-        let (digest, shared) = self.legs.get(index).map_or(([0; 32], false), |leg| (leg.digest, leg.shared));
+        let (mut digest, shared) =
+            self.legs.get(index).map_or(([0; 32], false), |leg| (leg.digest, leg.shared));
+        if let Some(challenge) = challenge.filter(|_| heeds) {
+            digest = challenged(&digest, challenge);
+        }
         // What the caller's claims shaped is the caller's, though it was bought with something shared.
         if shared && inputs.is_empty() {
             return Ok(cache.shared_slot(&digest));
@@ -130,6 +149,15 @@ impl Chain {
 fn label(names: &[&str], index: usize, name: &str) -> Box<str> {
     let first = names.iter().position(|other| *other == name);
     if first == Some(index) { name.into() } else { format!("{name}[{}]", index + 1).into() }
+}
+
+/// The step as it is asked with a challenge.
+fn challenged(digest: &[u8; 32], challenge: &Challenge) -> [u8; 32] {
+    let Challenge { acr_values, max_age, claims } = challenge;
+    let mut fields = Fields::new();
+    fields.bytes(digest).option(acr_values.as_deref()).option(claims.as_deref());
+    fields.number(max_age.map_or(0, |age| age.saturating_add(1)));
+    fields.digest()
 }
 
 /// A credential is kept in the form that it is delivered in.

@@ -11,8 +11,9 @@ use safeconduct_core::time::Timestamp;
 
 use super::chain::{Chain, Leg};
 use super::store::CredentialStore;
-use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead, login_ended};
+use crate::cache::{Bounds, Failure, Found, Held, Keep, Landed, Lead, Slot, login_ended};
 use crate::provider::{ExchangeError, Granted, Subject, SubjectUse, Use};
+use crate::template::MissingClaim;
 
 /// Begins the fetch of a step's answer.
 pub(super) fn begin(
@@ -103,10 +104,7 @@ impl Flight {
         Box::pin(async move {
             let caller = self.warrant.principal();
             let failed = |error: ExchangeError| self.failure(index, error);
-            let slot = self
-                .chain
-                .slot_at(&self.store.cache, index, caller)
-                .map_err(|missing| failed(missing.into()))?;
+            let slot = self.slot(index).map_err(|missing| failed(missing.into()))?;
             let (flying, kept) = match self.store.cache.look(slot, self.store.moment(), caller.expires) {
                 Found::Hit(Held::Subject(subject), refresh) => {
                     if let Some(lead) = refresh {
@@ -139,8 +137,13 @@ impl Flight {
         begin(self.store.clone(), self.chain.clone(), index, self.warrant.clone(), lead);
     }
 
+    fn slot(&self, index: usize) -> Result<Slot, MissingClaim> {
+        let (cache, warrant) = (&self.store.cache, &self.warrant);
+        self.chain.slot_at(cache, index, warrant.principal(), warrant.challenge())
+    }
+
     fn let_go(&self, index: usize, subject: &Arc<Material>) {
-        if let Ok(slot) = self.chain.slot_at(&self.store.cache, index, self.warrant.principal()) {
+        if let Ok(slot) = self.slot(index) {
             self.store.cache.drop_subject(slot, subject);
         }
     }

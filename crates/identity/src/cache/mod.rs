@@ -231,6 +231,20 @@ impl Cache {
         Spent::LookAgain
     }
 
+    /// What was got on a server's challenge serves from now on for what is asked without one.
+    pub(crate) fn adopt(&self, from: Slot, to: Slot) {
+        if from.caller != to.caller {
+            return;
+        }
+        let mut shard = self.shard(to.caller);
+        if let Some(entry) = shard.entry(&from.key).and_then(Entry::duplicate) {
+            let change = shard.insert(to, entry, self.limits.per_caller);
+            drop(shard);
+            self.account(change);
+            self.shrink();
+        }
+    }
+
     /// The next step refused `subject`: takes it out, if it is still what is kept.
     pub(crate) fn drop_subject(&self, slot: Slot, subject: &Arc<Material>) {
         let mut shard = self.shard(slot.caller);

@@ -53,6 +53,14 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The same credential once more; None for what is none.
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        let Held::Credential(credential) = &self.held else { return None };
+        Some(Self { held: Held::Credential(credential.clone()), ..*self })
+    }
+}
+
 /// Whose an entry is: a keyed hash of issuer and subject.
 pub(crate) type CallerTag = u64;
 

@@ -95,6 +95,12 @@ pub trait Provider: Send + Sync {
         SubjectUse::Any
     }
 
+    /// Whether it can ask for a login that satisfies a server's challenge ([`Warrant::challenge`]): then it is asked anew
+    /// when a server wants one, and what it gives is kept apart. Else the challenge goes to the caller.
+    fn heeds_challenges(&self) -> bool {
+        false
+    }
+
     /// Asks. The warrant proves that the call was permitted.
     fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging;
 }
