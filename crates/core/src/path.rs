@@ -98,7 +98,7 @@ impl Arrived {
         });
         let bearer = match take_bearer(&mut headers) {
             Ok(bearer) => bearer,
-            Err(reason) => return Err(refuse(reason, None, false, trail)),
+            Err(reason) => return Err(refuse(reason, Asking::default(), trail)),
         };
         let head = allowed(verb, headers);
         if let Some((_, value)) = head.trace.iter().find(|(name, _)| name == "traceparent") {
@@ -141,7 +141,7 @@ impl Arrived {
         };
         let Self { server, head, bearer, source_ip, mut trail } = self;
         if let Some(reason) = reason {
-            return Err(refuse(reason, None, false, trail));
+            return Err(refuse(reason, Asking::default(), trail));
         }
         trail.note(|record| record.principal = Some(principal.clone()));
         Ok(Authenticated {
@@ -156,7 +156,7 @@ impl Arrived {
 
     /// Refuses.
     pub fn refuse(self, reason: Reason) -> Box<Refusal> {
-        refuse(reason, None, false, self.trail)
+        refuse(reason, Asking::default(), self.trail)
     }
 
     /// Refuses a caller whose login has ended, although the token says otherwise.
@@ -194,13 +194,16 @@ impl Authenticated {
                 trail.note(|record| note_call(record, &call, &head));
                 Ok(Admitted { server, head, call, principal, subject, source_ip, trail })
             }
-            Err(refused) => Err(refuse(refused.reason, refused.id, refused.era == Some(Era::Modern), trail)),
+            Err(refused) => {
+                let modern = refused.era == Some(Era::Modern);
+                Err(refuse(refused.reason, Asking { id: refused.id, modern, pages: false }, trail))
+            }
         }
     }
 
     /// Refuses.
     pub fn refuse(self, reason: Reason) -> Box<Refusal> {
-        refuse(reason, None, false, self.trail)
+        refuse(reason, Asking::default(), self.trail)
     }
 }
 
@@ -227,8 +230,13 @@ impl Admitted {
 
     /// Refuses.
     pub fn refuse(self, reason: Reason) -> Box<Refusal> {
-        let id = self.call.id().map(Into::into);
-        refuse(reason, id, self.call.era == Era::Modern, self.trail)
+        let call = &self.call;
+        let asking = Asking {
+            id: call.id().map(Into::into),
+            modern: call.era == Era::Modern,
+            pages: call.takes_pages(),
+        };
+        refuse(reason, asking, self.trail)
     }
 }
 
@@ -524,8 +532,17 @@ impl<B> Released<B> {
     }
 }
 
-fn refuse(reason: Reason, id: Option<Box<str>>, modern: bool, trail: Trail) -> Box<Refusal> {
-    Box::new(Refusal { reason, id, modern, trail })
+/// What a refusal's answer must know of the request.
+#[derive(Default)]
+struct Asking {
+    id: Option<Box<str>>,
+    modern: bool,
+    pages: bool,
+}
+
+fn refuse(reason: Reason, asking: Asking, trail: Trail) -> Box<Refusal> {
+    let Asking { id, modern, pages } = asking;
+    Box::new(Refusal { reason, id, modern, pages, trail })
 }
 
 fn note_call(record: &mut crate::audit::Record, call: &Call, head: &Head) {

@@ -290,6 +290,17 @@ impl Reason {
     }
 }
 
+/// Whether a user may be sent to this page: over https, to a host, without anything that a terminal or a header could
+/// trip over.
+pub fn is_page(url: &str) -> bool {
+    let clean = url.len() <= 4096 && url.bytes().all(|byte| byte.is_ascii_graphic());
+    let host = |url: http::Uri| {
+        let authority = url.authority()?;
+        (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(())
+    };
+    clean && url.starts_with("https://") && url.parse().ok().and_then(host).is_some()
+}
+
 /// A refused call: the reason and the audit record that it closes.
 pub struct Refusal {
     /// Why.
@@ -298,6 +309,8 @@ pub struct Refusal {
     pub id: Option<Box<str>>,
     /// Protocol era of the request, which decides some status codes.
     pub modern: bool,
+    /// The caller may be asked to open a page in the way of the protocol (URL elicitation).
+    pub pages: bool,
     /// Closed by the answer.
     pub trail: Trail,
 }

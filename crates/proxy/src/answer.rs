@@ -1,6 +1,8 @@
 //! From a refusal to a response: the only place. Two messages a failure: the caller's stands here, the
 //! operator's is the reason itself and goes to the record.
 
+mod page;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ struct Answer {
     extra: String,
     /// Leave `data` out, so that two cases cannot be told apart.
     bare: bool,
+    /// A result (JSON text) instead of an error.
+    result: Option<String>,
 }
 
 #[derive(Default)]
@@ -40,16 +44,19 @@ struct Challenge {
 /// Answers a refusal, and closes its record.
 #[expect(clippy::boxed_local, reason = "refusals travel boxed: they are rare, and results are small")]
 pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBody> {
-    let Refusal { reason, id, modern, trail } = *refusal;
+    let Refusal { reason, id, modern, pages, trail } = *refusal;
+    let request_id = trail.id();
     let facts = Facts {
         modern,
+        pages,
+        request_id: std::str::from_utf8(&request_id).unwrap_or_default(),
         request: id.is_some(),
         stream: matches!(verb, Some(Verb::Get | Verb::Delete)),
         target: trail.record().and_then(|record| record.target.as_deref()),
         method: trail.record().and_then(|record| record.method.as_deref()),
     };
     let server = trail.record().and_then(|record| record.server.clone());
-    let (response, length) = written(&reason, &facts, id.as_deref(), &trail.id(), server.as_deref());
+    let (response, length) = written(&reason, &facts, id.as_deref(), server.as_deref());
     tracing::debug!(code = reason.code(), fault = reason.fault().word(), "refused");
     trail.refused(&reason, detail(&reason), length);
     response
@@ -58,8 +65,16 @@ pub fn respond(refusal: Box<Refusal>, verb: Option<Verb>) -> Response<ResponseBo
 /// Answers a request whose record is closed already: it says why.
 pub fn recorded(reason: &Reason, asked: &Asked) -> Response<ResponseBody> {
     let Asked { id, modern, request } = asked;
-    let facts = Facts { modern: *modern, request: id.is_some(), stream: false, target: None, method: None };
-    written(reason, &facts, id.as_deref(), request, None).0
+    let facts = Facts {
+        modern: *modern,
+        pages: false,
+        request_id: std::str::from_utf8(request).unwrap_or_default(),
+        request: id.is_some(),
+        stream: false,
+        target: None,
+        method: None,
+    };
+    written(reason, &facts, id.as_deref(), None).0
 }
 
 /// The response, and the length of its body.
@@ -67,11 +82,10 @@ fn written(
     reason: &Reason,
     facts: &Facts<'_>,
     id: Option<&str>,
-    request_id: &[u8; 26],
     server: Option<&Server>,
 ) -> (Response<ResponseBody>, u64) {
     let answer = answer(reason, facts);
-    let request_id = std::str::from_utf8(request_id).unwrap_or_default();
+    let request_id = facts.request_id;
     let body = write(&answer, reason, id, request_id);
     let mut response = Response::new(ResponseBody::Whole(None));
     *response.status_mut() = answer.status;
@@ -100,6 +114,9 @@ fn written(
 
 struct Facts<'a> {
     modern: bool,
+    /// The user may be asked to open a page.
+    pages: bool,
+    request_id: &'a str,
     request: bool,
     stream: bool,
     target: Option<&'a str>,
@@ -177,7 +194,7 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             ..plain(facts.or(S::FORBIDDEN), DENIED, "no credential for the backend is granted to you")
         },
         Reason::StepUpRequired { acr_values, max_age, claims } => better_login(acr_values, *max_age, claims),
-        Reason::InteractionRequired { url, .. } => interaction(url, facts),
+        Reason::InteractionRequired { url, .. } => page::asked(url, facts),
         Reason::ClientRefused { .. } | Reason::StepMisconfigured { .. } | Reason::BadTokenAnswer { .. } => {
             internal(facts, "the gateway could not acquire a credential for the backend")
         }
@@ -230,6 +247,7 @@ fn plain(status: StatusCode, code: i32, message: &str) -> Answer {
         challenge: None,
         extra: String::new(),
         bare: false,
+        result: None,
     }
 }
 
@@ -282,19 +300,6 @@ fn better_login(acr_values: &Option<String>, max_age: Option<u64>, claims: &Opti
     }
 }
 
-/// A page must be opened. -32042 is URL elicitation of 2025-11-25; 2026-07-28 forbids that code.
-fn interaction(url: &str, facts: &Facts<'_>) -> Answer {
-    let url = json_text(url);
-    let code = if facts.modern { DENIED } else { -32042 };
-    Answer {
-        extra: format!(
-            ",\"elicitations\":[{{\"mode\":\"url\",\"elicitationId\":\"connect\",\"url\":{url},\
-             \"message\":\"Open this page to let the gateway act for you.\"}}]"
-        ),
-        ..plain(facts.or(StatusCode::FORBIDDEN), code, "a page must be opened first")
-    }
-}
-
 fn unsupported(asked: &str, facts: &Facts<'_>) -> Answer {
     let supported = if facts.modern { door::MODERN_VERSIONS } else { door::LEGACY_VERSIONS };
     let list: Vec<String> = supported.iter().map(|version| json_text(version)).collect();
@@ -335,6 +340,10 @@ fn write(answer: &Answer, reason: &Reason, id: Option<&str>, request_id: &str) -
     out.push_str("{\"jsonrpc\":\"2.0\"");
     if let Some(id) = id {
         let _ = write!(out, ",\"id\":{id}");
+    }
+    if let Some(result) = &answer.result {
+        let _ = write!(out, ",\"result\":{result}}}");
+        return out;
     }
     let _ = write!(out, ",\"error\":{{\"code\":{},\"message\":{}", answer.code, json_text(&answer.message));
     if !answer.bare {
@@ -391,6 +400,15 @@ fn put(headers: &mut http::HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
+/// What a better login is to have, in words.
+fn wanted(acr_values: &Option<String>, max_age: Option<u64>, claims: &Option<String>) -> String {
+    let acr = acr_values.as_ref().map(|values| format!("acr_values {}", quotable(values)));
+    let age = max_age.map(|age| format!("max_age {age}"));
+    let claims = claims.as_ref().map(|_| "claims".to_owned());
+    let all: Vec<String> = [acr, age, claims].into_iter().flatten().collect();
+    if all.is_empty() { "a better login".into() } else { format!("a login with {}", all.join(", ")) }
+}
+
 /// The operator's text. Reasons never hold a token; what a caller sent is cut short.
 pub(crate) fn detail(reason: &Reason) -> String {
     let mut text = match reason {
@@ -424,6 +442,7 @@ pub(crate) fn detail(reason: &Reason) -> String {
         Reason::BadTokenAnswer { step, problem } => format!("{step}: {problem}"),
         Reason::TokenEndpointUnavailable { step, .. } => format!("{step}: unavailable"),
         Reason::InteractionRequired { step, .. } => format!("{step}: interaction required"),
+        Reason::StepUpRequired { acr_values, max_age, claims } => wanted(acr_values, *max_age, claims),
         Reason::MissingClaim(name) => format!("the token has no claim {name:?}"),
         Reason::BackendRefusedCredential(status) | Reason::BackendStatus(status) => format!("HTTP {status}"),
         _ => String::new(),

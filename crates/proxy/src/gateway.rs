@@ -133,5 +133,5 @@ impl Gateway {
 
 /// A reason to refuse before anything of the path has begun.
 pub fn early(trail: Trail, reason: Reason) -> Box<safeconduct_core::refusal::Refusal> {
-    Box::new(safeconduct_core::refusal::Refusal { reason, id: None, modern: false, trail })
+    Box::new(safeconduct_core::refusal::Refusal { reason, id: None, modern: false, pages: false, trail })
 }

@@ -26,6 +26,7 @@ pub struct Client {
     url: String,
     modern: bool,
     bearer: Option<String>,
+    pages: bool,
     session: Mutex<Option<String>>,
     greeted: AtomicBool,
     ids: AtomicU64,
@@ -38,6 +39,7 @@ impl Client {
             url: url.to_owned(),
             modern: false,
             bearer: None,
+            pages: false,
             session: Mutex::default(),
             greeted: AtomicBool::new(false),
             ids: AtomicU64::new(1),
@@ -54,6 +56,17 @@ impl Client {
     pub fn bearer(mut self, token: &str) -> Self {
         self.bearer = Some(token.to_owned());
         self
+    }
+
+    /// One that says that it opens pages (URL elicitation).
+    #[must_use]
+    pub fn opens_pages(mut self) -> Self {
+        self.pages = true;
+        self
+    }
+
+    fn elicitation(&self) -> Value {
+        if self.pages { json!({"form": {}, "url": {}}) } else { json!({}) }
     }
 
     /// The session id, once there is one.
@@ -76,7 +89,7 @@ impl Client {
         }
         let hello = json!({
             "protocolVersion": LEGACY,
-            "capabilities": {"elicitation": {}, "sampling": {}},
+            "capabilities": {"elicitation": self.elicitation(), "sampling": {}},
             "clientInfo": {"name": "testkit", "version": "1"},
         });
         self.set_session(None);
@@ -182,7 +195,8 @@ impl Client {
     fn with_meta(&self, mut params: Value) -> Value {
         if self.modern && params.is_object() {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+                json!({"elicitation": self.elicitation()});
             params["_meta"]["io.modelcontextprotocol/clientInfo"] =
                 json!({"name": "testkit", "version": "1"});
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use safeconduct_core::refusal::is_page;
 use safeconduct_core::secret::Secret;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
@@ -72,9 +73,7 @@ impl ErrorAnswer {
 
     /// The page to open.
     pub(super) fn page(&self) -> Option<String> {
-        let url = self.interaction_uri.as_deref()?;
-        let clean = url.bytes().all(|byte| byte.is_ascii_graphic()) && url.len() <= 2048;
-        (clean && url.starts_with("https://")).then(|| url.to_owned())
+        self.interaction_uri.clone().filter(|url| is_page(url))
     }
 
     pub(super) fn step_up(&self) -> ExchangeError {

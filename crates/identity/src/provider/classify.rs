@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use safeconduct_core::refusal::Reason;
+use safeconduct_core::refusal::{Reason, is_page};
 use thiserror::Error;
 
 use super::answer::ErrorAnswer;
@@ -133,7 +133,11 @@ impl ExchangeError {
             Self::StepUp { acr_values, max_age, claims } => {
                 Reason::StepUpRequired { acr_values, max_age, claims }
             }
-            Self::Interaction { url } => Reason::InteractionRequired { step, url },
+            Self::Interaction { url } if is_page(&url) => Reason::InteractionRequired { step, url },
+            // Nobody is sent to a page that is not safe to open.
+            Self::Interaction { .. } => {
+                Reason::ExchangeDenied { step, error: "interaction_required".to_owned() }
+            }
             Self::ClientRefused { error } => Reason::ClientRefused { step, error },
             Self::Misconfigured { error } => Reason::StepMisconfigured { step, error },
             Self::BadAnswer { problem } => Reason::BadTokenAnswer { step, problem },

@@ -152,35 +152,6 @@ async fn a_better_login_is_asked_for_in_the_providers_words() {
     assert_eq!(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap(), claims.as_bytes());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_must_be_opened_is_handed_on_as_each_era_knows_it() {
-    let wants = |page: &str| json!({"error": "consent_required", "interaction_uri": page}).to_string();
-    let page = "https://idp.example/consent?state=a+b&x=%22";
-    let mut world = World::start().await;
-    let legacy = Client::legacy(&world.url()).bearer(&world.token("carol"));
-    let mut answers = Vec::new();
-    for (client, code) in [(&world.modern("alice"), -31403), (&legacy, -32042)] {
-        world.idp.faults().at("/token", 1, Fault::Status(StatusCode::BAD_REQUEST, wants(page)));
-        let answer = client.connect().await.unwrap();
-        let error = answer.message()["error"].clone();
-        assert_eq!((answer.status.as_u16(), error["code"].as_i64()), (200, Some(code)));
-        assert_eq!(error["data"]["code"], "SC-C04");
-        let elicitation = &error["data"]["elicitations"][0];
-        assert_eq!((&elicitation["mode"], &elicitation["url"]), (&json!("url"), &json!(page)));
-        answers.push(answer);
-    }
-    // Only a page that is safe to open: never a script, never in the clear.
-    for page in ["javascript:alert(1)", "http://idp.example/consent", "https://idp.example/\r\nx", ""] {
-        world.idp.faults().at("/token", 1, Fault::Status(StatusCode::BAD_REQUEST, wants(page)));
-        let user = world.modern(&format!("user-{}", page.len()));
-        assert_eq!(user.connect().await.unwrap().message()["error"]["data"]["code"], "SC-C02", "{page}");
-    }
-    let lines = world.audit().await;
-    assert!(
-        answers.iter().all(|answer| line_of(&lines, answer)["detail"] == "exchange: interaction required")
-    );
-}
-
 /// Row: A16
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_token_endpoint_repeats_of_a_token_is_repeated_to_nobody() {

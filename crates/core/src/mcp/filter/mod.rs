@@ -197,7 +197,7 @@ impl<B> Filtered<B> {
     pub fn into_refusal(mut self, reason: Reason) -> Option<Box<Refusal>> {
         let Asked { id, modern, .. } = self.asked();
         self.done = true;
-        self.trail.take().map(|trail| Box::new(Refusal { reason, id, modern, trail }))
+        self.trail.take().map(|trail| Box::new(Refusal { reason, id, modern, pages: false, trail }))
     }
 
     /// Gives an answer up before its end. The reason goes to its record; the caller sees that it broke off.
