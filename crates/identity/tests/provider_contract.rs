@@ -18,13 +18,13 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use safeconduct_core::server::Delivery;
-    use safeconduct_identity::provider::{Provider, TokenEndpoint as TokenEndpointConfig};
+    use safeconduct_identity::provider::{EntraOboConfig, Provider, TokenEndpoint as TokenEndpointConfig};
     use serde_json::json;
     use tokio::sync::Semaphore;
 
     use super::support::{
-        Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, aws, client_credentials, exchange,
-        id_jag, jwt, jwt_bearer, sent, until,
+        Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, aws, client_credentials, entra_obo,
+        exchange, id_jag, jwt, jwt_bearer, sent, until,
     };
 
     /// One provider: how it is made for an endpoint, and what its endpoint says.
@@ -103,6 +103,21 @@ mod tests {
             granted: |token| Reply::token(&token, 3600),
             refused: || Reply::error(400, "unauthorized_client"),
             expired: Some(|| Reply::error(400, "invalid_grant")),
+            wrong_audience: Some(for_somebody_else),
+        },
+        Row {
+            name: "entra_obo",
+            make: |url| {
+                let impatient = |config: &mut EntraOboConfig| {
+                    impatient(&mut config.at);
+                    config.expected_audience = vec!["https://graph.microsoft.com".into()];
+                };
+                vec![entra_obo(url, impatient)]
+            },
+            token: issued,
+            granted: |token| Reply::entra(&token, "User.Read"),
+            refused: || Reply::json(400, r#"{"error":"invalid_grant","error_codes":[50105]}"#),
+            expired: Some(|| Reply::json(400, r#"{"error":"invalid_grant","error_codes":[500133]}"#)),
             wrong_audience: Some(for_somebody_else),
         },
         Row {

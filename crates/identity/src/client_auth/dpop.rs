@@ -148,6 +148,10 @@ impl ClientAuth for KeyBound {
         self.client.apply(form, headers, endpoint, now)
     }
 
+    fn forget_proof(&self) {
+        self.client.forget_proof();
+    }
+
     fn ready<'a>(&'a self, wire: &'a Wire, now: Timestamp) -> Option<Preparing<'a>> {
         self.client.ready(wire, now)
     }

@@ -157,6 +157,10 @@ impl ClientAuth for ManagedIdentity {
         Some(&self.client_id)
     }
 
+    fn forget_proof(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn ready<'a>(&'a self, wire: &'a Wire, now: Timestamp) -> Option<Preparing<'a>> {
         self.is_due(now).then(|| Box::pin(self.renew(wire, now)) as Preparing<'a>)
     }

@@ -78,6 +78,10 @@ pub trait ClientAuth: Send + Sync {
         None
     }
 
+    /// The endpoint says that what this client proved itself with has ended: whatever is kept of it is to be had
+    /// anew before the next attempt.
+    fn forget_proof(&self) {}
+
     /// How the endpoint is connected to.
     ///
     /// # Errors

@@ -53,6 +53,13 @@ pub(super) struct ErrorAnswer {
     acr_values: Option<String>,
     #[serde(deserialize_with = "text")]
     max_age: Option<String>,
+    /// Entra: numbers that say more than `error`, and which record of the request the operator may ask for.
+    #[serde(deserialize_with = "numbers")]
+    error_codes: Vec<u64>,
+    #[serde(deserialize_with = "word")]
+    suberror: Option<String>,
+    #[serde(deserialize_with = "word")]
+    trace_id: Option<String>,
 }
 
 impl ErrorAnswer {
@@ -69,6 +76,26 @@ impl ErrorAnswer {
     /// What the server says of it, for the log of the operator.
     pub(super) fn description(&self) -> String {
         self.error_description.as_deref().map(|text| visible_words(text, 256)).unwrap_or_default()
+    }
+
+    /// Numbers of the refusal (Entra's AADSTS codes).
+    pub(super) fn codes(&self) -> &[u64] {
+        &self.error_codes
+    }
+
+    /// What `error` is in particular (Entra).
+    pub(super) fn suberror(&self) -> Option<&str> {
+        self.suberror.as_deref()
+    }
+
+    /// Whether it says what claims are wanted.
+    pub(super) fn wants_claims(&self) -> bool {
+        self.claims.is_some()
+    }
+
+    /// What the provider calls this request in its own records.
+    pub(super) fn trace(&self) -> String {
+        self.trace_id.as_deref().map(|id| visible(id, 64)).unwrap_or_default()
     }
 
     /// The page to open.
@@ -107,6 +134,16 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
         serde_json::Value::String(text) => Ok(Some(text)),
         _ => Ok(None),
     }
+}
+
+/// The whole numbers of a list; anything else is as if absent.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Array(items) => {
+            items.iter().take(8).filter_map(serde_json::Value::as_u64).collect()
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// Text, or a number or object by its JSON text; anything else is as if absent.

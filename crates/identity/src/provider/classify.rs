@@ -178,8 +178,23 @@ impl From<ClientAuthError> for ExchangeError {
     }
 }
 
+/// An answer that grants nothing.
+pub(super) struct Refusal {
+    /// HTTP status, or 400 for an error in a 200.
+    pub(super) status: u16,
+    pub(super) answer: ErrorAnswer,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// What it means, where nothing is known of the server.
+    pub(super) fn classified(&self) -> ExchangeError {
+        classify(self.status, &self.answer, self.retry_after)
+    }
+}
+
 /// Classifies an answer that grants nothing. `status` is the HTTP status, or 400 for an error in a 200.
-pub(super) fn classify(status: u16, answer: &ErrorAnswer, retry_after: Option<Duration>) -> ExchangeError {
+fn classify(status: u16, answer: &ErrorAnswer, retry_after: Option<Duration>) -> ExchangeError {
     let error = answer.error();
     let unavailable = || ExchangeError::Unavailable {
         retry_after,

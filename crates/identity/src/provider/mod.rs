@@ -9,6 +9,7 @@ mod answer;
 pub mod aws;
 mod classify;
 mod client_credentials;
+mod entra_obo;
 mod exchange;
 mod google;
 mod id_jag;
@@ -21,6 +22,7 @@ mod static_secret;
 pub(crate) use answer::TokenText;
 pub use classify::ExchangeError;
 pub use client_credentials::{ClientCredentials, ClientCredentialsConfig};
+pub use entra_obo::{EntraObo, EntraOboConfig, EntraOboConfigError, PUBLIC_CLOUD};
 pub use exchange::{Actor, Exchange, ExchangeConfig, ExchangeConfigError, RequestedType};
 pub use google::{
     AccessBoundary, AccessCondition, AccessRule, GoogleIdToken, GoogleIdTokenConfig, GoogleImpersonate,

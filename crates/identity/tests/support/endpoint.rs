@@ -86,6 +86,18 @@ impl Reply {
         Self::json(200, body.to_string())
     }
 
+    /// A success as Entra words it.
+    pub fn entra(token: &str, scope: &str) -> Self {
+        let body = serde_json::json!({
+            "token_type": "Bearer",
+            "scope": scope,
+            "expires_in": 3269,
+            "ext_expires_in": 3269,
+            "access_token": token,
+        });
+        Self::json(200, body.to_string())
+    }
+
     pub fn error(status: u16, error: &str) -> Self {
         Self::json(status, format!(r#"{{"error":"{error}"}}"#))
     }

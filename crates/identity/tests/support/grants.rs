@@ -11,9 +11,9 @@ use safeconduct_core::time::Timestamp;
 use safeconduct_identity::cache::Fields;
 use safeconduct_identity::client_auth::NoAuthentication;
 use safeconduct_identity::provider::{
-    ClientCredentials, ClientCredentialsConfig, Counterpart, Description, Exchanging, Expected, Granted,
-    IdJag, IdJagConfig, JwtBearer, JwtBearerConfig, Preview, Provider, Subject, Targets, TokenEndpoint, Use,
-    token_type,
+    ClientCredentials, ClientCredentialsConfig, Counterpart, Description, EntraObo, EntraOboConfig,
+    Exchanging, Expected, Granted, IdJag, IdJagConfig, JwtBearer, JwtBearerConfig, Preview, Provider,
+    Subject, Targets, TokenEndpoint, Use, token_type,
 };
 use safeconduct_identity::template::{MissingClaim, Template};
 use safeconduct_identity::wire::Endpoint;
@@ -24,7 +24,8 @@ use super::{NOW, typed_jwt, wire};
 /// The other domain's authorization server.
 pub const AS: &str = "https://as.example.com";
 
-fn at(url: &str) -> TokenEndpoint {
+/// An endpoint, and the public client `gateway` there.
+pub fn at(url: &str) -> TokenEndpoint {
     let client = Arc::new(NoAuthentication::new(Some("gateway".into())));
     TokenEndpoint::new(Endpoint::parse(url, false).unwrap(), client)
 }
@@ -64,6 +65,14 @@ pub fn id_jag(url: &str, change: impl FnOnce(&mut IdJagConfig)) -> Arc<dyn Provi
     };
     change(&mut config);
     Arc::new(IdJag::new(config, wire()).unwrap())
+}
+
+/// A step `entra_obo` for Graph's `User.Read`.
+pub fn entra_obo(url: &str, change: impl FnOnce(&mut EntraOboConfig)) -> Arc<dyn Provider> {
+    let scopes = vec![Template::fixed("https://graph.microsoft.com/User.Read")];
+    let mut config = EntraOboConfig::new(at(url), Targets { scopes, ..Targets::default() });
+    change(&mut config);
+    Arc::new(EntraObo::new(config, wire()).unwrap())
 }
 
 /// An ID-JAG as that step wants it, with changes; null takes a claim away.

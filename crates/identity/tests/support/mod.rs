@@ -12,7 +12,7 @@ mod papers;
 pub use call::{Caller, Edge, NOW, Seen, jwt, typed_jwt};
 pub use clock::FakeClock;
 pub use endpoint::{Asked, Reply, TokenEndpoint};
-pub use grants::{AS, HandedOn, assertion, client_credentials, id_jag, jwt_bearer};
+pub use grants::{AS, HandedOn, assertion, at, client_credentials, entra_obo, id_jag, jwt_bearer};
 pub use papers::{Authority, Folder, Paper};
 
 use std::sync::Arc;

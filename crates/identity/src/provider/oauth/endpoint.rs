@@ -9,7 +9,7 @@ use safeconduct_core::time::Timestamp;
 use crate::cache::Fields;
 use crate::client_auth::{ClientAuth, Errand};
 use crate::provider::answer::{ErrorAnswer, TokenAnswer};
-use crate::provider::classify::classify;
+use crate::provider::classify::Refusal;
 use crate::provider::{Counterpart, Description, ExchangeError};
 use crate::wire::{Answer, Endpoint, Retry, Wire, retry_after};
 
@@ -75,18 +75,17 @@ impl TokenEndpoint {
         fields.text(&self.name).number(self.max_lifetime.as_secs());
     }
 
-    /// Asks, and reads a success; `form` makes each attempt anew.
+    /// Asks, and reads the answer; `form` makes each attempt anew.
     ///
     /// # Errors
-    /// `Lost` when nothing is known of what came of a request that may not be repeated; else what the endpoint
-    /// says, classified.
+    /// No usable answer; `Lost` when nothing is known of what came of the request.
     pub(in crate::provider) async fn ask(
         &self,
         wire: &Wire,
         now: Timestamp,
         repeat: Repeat,
         form: impl FnMut() -> Result<Form, ExchangeError> + Send,
-    ) -> Result<TokenAnswer, ExchangeError> {
+    ) -> Result<Result<TokenAnswer, Refusal>, ExchangeError> {
         let unsent_only = repeat == Repeat::Unsent;
         let errand = Errand {
             client: &*self.client,
@@ -103,24 +102,23 @@ impl TokenEndpoint {
         self.read(&answer)
     }
 
-    /// A success, or what the refusal means.
-    fn read(&self, answer: &Answer) -> Result<TokenAnswer, ExchangeError> {
+    fn read(&self, answer: &Answer) -> Result<Result<TokenAnswer, Refusal>, ExchangeError> {
         let status = answer.status.as_u16();
         let refused = ErrorAnswer::read(&answer.body);
         // Some servers put the error into a 200 (against RFC 6749 §5.2).
         if !answer.status.is_success() || refused.error().is_some() {
             let status = if answer.status.is_success() { 400 } else { status };
-            let pause = retry_after(&answer.headers, SystemTime::now());
-            let description = refused.description();
+            let retry_after = retry_after(&answer.headers, SystemTime::now());
+            let (description, trace) = (refused.description(), refused.trace());
             if !description.is_empty() {
-                tracing::info!(endpoint = %self.url, status, description, "the token endpoint says");
+                tracing::info!(endpoint = %self.url, status, description, trace, "the token endpoint says");
             }
-            return Err(classify(status, &refused, pause));
+            return Ok(Err(Refusal { status, answer: refused, retry_after }));
         }
         if !answer.is_json() {
             return Err(bad("the content type is not JSON"));
         }
-        TokenAnswer::read(&answer.body)
-            .ok_or_else(|| bad("not a JSON object with a token, or a member twice"))
+        let read = TokenAnswer::read(&answer.body);
+        read.map(Ok).ok_or_else(|| bad("not a JSON object with a token, or a member twice"))
     }
 }

@@ -10,6 +10,7 @@ use safeconduct_core::time::Timestamp;
 use super::{Asked, Expected, Fieldset, Repeat, Targets, TokenEndpoint, Types, grant};
 use crate::cache::Fields;
 use crate::provider::answer::TokenAnswer;
+use crate::provider::classify::Refusal;
 use crate::provider::{
     Counterpart, Description, ExchangeError, Exchanging, Granted, Preview, Provider, Subject, SubjectUse,
     Whose,
@@ -31,8 +32,9 @@ pub(in crate::provider) trait Grant: Send + Sync + 'static {
     /// What of an answer is accepted.
     fn expected(&self) -> &Expected;
 
-    /// The request, for targets that are filled in.
-    fn request(&self, asked: &Asked) -> Fieldset;
+    /// The request, for targets that are filled in. `challenge` are claims that the API behind wants of the new
+    /// token (JSON), for those who can ask for them.
+    fn request(&self, asked: &Asked, challenge: Option<&str>) -> Fieldset;
 
     /// Adds what else shapes the answer, or whether it is accepted.
     fn identify(&self, _fields: &mut Fields) {}
@@ -57,10 +59,28 @@ pub(in crate::provider) trait Grant: Send + Sync + 'static {
         Repeat::Safely
     }
 
+    /// What a refusal means.
+    fn refused(&self, refusal: &Refusal) -> ExchangeError {
+        refusal.classified()
+    }
+
+    /// Whether to ask once more after a refusal, and how long after; `made` counts the refusals.
+    fn again(&self, _refusal: &Refusal, _made: u32) -> Option<Again> {
+        None
+    }
+
     /// What a success grants.
     fn read(&self, answer: TokenAnswer, asked: &Asked, given: &Given) -> Result<Granted, ExchangeError> {
         grant(self.expected(), self.types(), &*self.at().client, answer, asked, given)
     }
+}
+
+/// Another question after a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::provider) struct Again {
+    pub(in crate::provider) after: Duration,
+    /// What the client proved itself with is too old: another proof is to be had first.
+    pub(in crate::provider) stale_proof: bool,
 }
 
 /// What a step is given for one exchange.
@@ -104,7 +124,7 @@ impl<G: Grant> Provider for Step<G> {
     }
 
     fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim> {
-        Ok(self.grant.request(&self.grant.targets().asked(caller)?).preview(subject))
+        Ok(self.grant.request(&self.grant.targets().asked(caller)?, None).preview(subject))
     }
 
     fn counterpart(&self) -> Option<Counterpart<'_>> {
@@ -128,10 +148,22 @@ impl<G: Grant> Provider for Step<G> {
         let given = Given { subject, warrant: warrant.clone(), now };
         Box::pin(async move {
             let asked = grant.targets().asked(given.warrant.principal())?;
-            let request = grant.request(&asked);
-            let answer =
-                grant.at().ask(&wire, now, grant.repeat(&given.subject), || request.form(&given)).await?;
-            grant.read(answer, &asked, &given)
+            let (request, repeat) = (grant.request(&asked, None), grant.repeat(&given.subject));
+            let (began, mut made) = (tokio::time::Instant::now(), 0);
+            loop {
+                let refusal = match grant.at().ask(&wire, now, repeat, || request.form(&given)).await? {
+                    Ok(answer) => return grant.read(answer, &asked, &given),
+                    Err(refusal) => refusal,
+                };
+                made += 1;
+                let again = grant.again(&refusal, made);
+                let in_time = |again: &Again| began.elapsed() + again.after < grant.at().total_timeout;
+                let Some(again) = again.filter(in_time) else { return Err(grant.refused(&refusal)) };
+                if again.stale_proof {
+                    grant.at().client.forget_proof();
+                }
+                wire.sleep(again.after).await;
+            }
         })
     }
 }
