@@ -145,7 +145,7 @@ impl Serve for State {
         else {
             return Reply::json(StatusCode::NOT_FOUND, &json!({"error": "not_found"}));
         };
-        if !words(&claims["scope"]).iter().any(|scope| scope == route.scope) {
+        if !words(&claims["scope"]).iter().chain(&words(&claims["scp"])).any(|scope| scope == route.scope) {
             return Reply::json(
                 StatusCode::FORBIDDEN,
                 &json!({"error": "insufficient_scope", "why": format!("{} is needed", route.scope)}),

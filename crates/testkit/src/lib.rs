@@ -13,6 +13,7 @@ pub mod backend;
 pub mod canary;
 pub mod client;
 pub mod clock;
+pub mod entra;
 pub mod events;
 pub mod forge;
 pub mod idp;

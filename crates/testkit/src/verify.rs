@@ -108,7 +108,7 @@ impl Verifier {
 /// Says what is wrong, without repeating the token.
 pub fn verify_signature(token: &str, key: &Jwk) -> Result<Value, String> {
     let algorithm = decode_header(token).map_err(|_| "not a JWT")?.alg;
-    if !matches!(algorithm, Algorithm::ES256 | Algorithm::EdDSA | Algorithm::RS256) {
+    if !matches!(algorithm, Algorithm::ES256 | Algorithm::EdDSA | Algorithm::RS256 | Algorithm::PS256) {
         return Err(format!("the algorithm {algorithm:?} is not accepted"));
     }
     let decoding = DecodingKey::from_jwk(key).map_err(|_| "the key cannot be used")?;

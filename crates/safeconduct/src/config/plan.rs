@@ -18,8 +18,8 @@ pub use super::raw::{
 pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{
     ActorPlan, AtPlan, AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan, BoundaryPlan, ClientCredentialsPlan,
-    ExchangePlan, ExpectedPlan, Gives, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, IdJagPlan,
-    JwtBearerPlan, ServiceAccountPlan, StepPlan, Takes, TargetsPlan,
+    EntraOboPlan, ExchangePlan, ExpectedPlan, Gives, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan,
+    IdJagPlan, JwtBearerPlan, ServiceAccountPlan, StepPlan, Takes, TargetsPlan,
 };
 
 mod run;

@@ -21,6 +21,7 @@ mod codes;
 mod conversation;
 mod crowds;
 mod doorstep;
+mod entra;
 mod eras;
 mod exchange;
 mod grants;

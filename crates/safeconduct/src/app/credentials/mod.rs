@@ -2,6 +2,7 @@
 
 mod aws;
 mod common;
+mod entra_obo;
 mod exchange;
 mod google;
 mod grants;
@@ -55,6 +56,7 @@ impl Workshop<'_> {
         match step {
             StepPlan::Static(secret) => Ok(Arc::new(StaticSecret::new(source(secret)?))),
             StepPlan::ClientCredentials(plan) => self.client_credentials(plan),
+            StepPlan::EntraObo(plan) => self.entra_obo(plan),
             StepPlan::Exchange(plan) => self.exchange(plan),
             StepPlan::AwsWebIdentity(plan) => self.aws_web_identity(plan),
             StepPlan::AwsAssumeRole(plan) => self.aws_assume_role(plan),

@@ -22,8 +22,8 @@ pub(crate) use run::PullWord;
 pub(crate) use run::{Net, Runtime, Speech};
 pub(crate) use server::Server;
 pub(crate) use step::{
-    AwsAssumeRole, AwsWebIdentity, Boundary, Chain, ClientCredentials, Common, Exchange, GoogleIdToken,
-    GoogleImpersonate, GoogleSts, IdJag, JwtBearer, Static, Step,
+    AwsAssumeRole, AwsWebIdentity, Boundary, Chain, ClientCredentials, Common, EntraObo, Exchange,
+    GoogleIdToken, GoogleImpersonate, GoogleSts, IdJag, JwtBearer, Static, Step,
 };
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};

@@ -2,12 +2,14 @@
 
 mod aws;
 mod common;
+mod entra_obo;
 mod exchange;
 mod google;
 mod grants;
 
 pub use aws::{AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan};
 pub use common::{AtPlan, ExpectedPlan, TargetsPlan};
+pub use entra_obo::EntraOboPlan;
 pub use exchange::{ActorPlan, ExchangePlan};
 pub use google::{BoundaryPlan, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, ServiceAccountPlan};
 pub use grants::{ClientCredentialsPlan, IdJagPlan, JwtBearerPlan};
@@ -26,6 +28,8 @@ pub enum StepPlan {
     AwsWebIdentity(Box<AwsRolePlan>),
     /// A token for the gateway itself.
     ClientCredentials(Box<ClientCredentialsPlan>),
+    /// On behalf of the caller, at Entra.
+    EntraObo(Box<EntraOboPlan>),
     /// Token exchange.
     Exchange(Box<ExchangePlan>),
     /// A service account's ID token.
@@ -109,6 +113,7 @@ impl StepPlan {
             Self::AwsAssumeRole(_) => "aws_assume_role",
             Self::AwsWebIdentity(_) => "aws_web_identity",
             Self::ClientCredentials(_) => "client_credentials",
+            Self::EntraObo(_) => "entra_obo",
             Self::Exchange(_) => "exchange",
             Self::GoogleIdToken(_) => "google_id_token",
             Self::GoogleImpersonate(_) => "google_impersonate",
@@ -127,7 +132,7 @@ impl StepPlan {
                 Some(ActorPlan::Step(_)) => Takes::TokenAndCaller,
                 Some(ActorPlan::Configured(..)) | None => Takes::Token,
             },
-            Self::AwsWebIdentity(_) | Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
+            Self::AwsWebIdentity(_) | Self::EntraObo(_) | Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
             Self::GoogleIdToken(_) | Self::GoogleImpersonate(_) => Takes::TokenOfStep,
             Self::AwsAssumeRole(_) => Takes::AwsKeys,
             Self::JwtBearer(_) => Takes::Grant,
@@ -140,6 +145,7 @@ impl StepPlan {
             Self::AwsAssumeRole(_) | Self::AwsWebIdentity(_) => Gives::AwsKeys,
             Self::IdJag(_) => Gives::Grant,
             Self::ClientCredentials(_)
+            | Self::EntraObo(_)
             | Self::GoogleIdToken(_)
             | Self::GoogleImpersonate(_)
             | Self::GoogleSts(_)
@@ -155,6 +161,7 @@ impl StepPlan {
             Self::AwsAssumeRole(plan) => plan.role.timeout,
             Self::AwsWebIdentity(plan) => plan.timeout,
             Self::ClientCredentials(plan) => plan.at.timeout,
+            Self::EntraObo(plan) => plan.at.timeout,
             Self::Exchange(plan) => plan.at.timeout,
             Self::GoogleIdToken(plan) => plan.at.timeout,
             Self::GoogleImpersonate(plan) => plan.at.timeout,

@@ -3,6 +3,7 @@
 mod aws;
 mod client_credentials;
 mod common;
+mod entra_obo;
 mod exchange;
 mod fixed;
 mod google;
@@ -12,6 +13,7 @@ mod jwt_bearer;
 pub(crate) use aws::{AwsAssumeRole, AwsWebIdentity};
 pub(crate) use client_credentials::ClientCredentials;
 pub(crate) use common::Common;
+pub(crate) use entra_obo::EntraObo;
 pub(crate) use exchange::Exchange;
 pub use exchange::{BroaderScope, IssuedAudience, IssuedType};
 pub(crate) use fixed::Static;
@@ -30,7 +32,7 @@ use super::super::node::{Kind, Node};
 use super::super::problem::Problems;
 
 /// Steps that the contract knows and this version does not have.
-pub(crate) const LATER: &[&str] = &["entra_obo", "vault"];
+pub(crate) const LATER: &[&str] = &["vault"];
 
 /// `credential: none`, or a list of steps.
 #[derive(Clone)]
@@ -69,6 +71,7 @@ macro_rules! steps {
 
 steps! {
     "client_credentials" => ClientCredentials,
+    "entra_obo" => EntraObo,
     "exchange" => Exchange,
     "aws_web_identity" => AwsWebIdentity,
     "aws_assume_role" => AwsAssumeRole,

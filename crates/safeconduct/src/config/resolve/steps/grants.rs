@@ -43,24 +43,21 @@ impl Resolver<'_> {
     /// The client identifier that the next step asks with.
     fn client_of(&self, next: Option<&At<Step>>) -> Option<String> {
         let Step::JwtBearer(next) = &next?.value else { return None };
-        let name = next.client.value()?;
-        let (_, client) = self.file.clients.value()?.iter().find(|(known, _)| known.value == *name)?;
-        client.value.client_id.value().cloned()
+        self.client_named(&next.client)?.client_id.value().cloned()
     }
 
-    /// RFC 6749 §4.4: only for confidential clients.
-    fn proves_itself(&mut self, name: &Field<String>) {
-        let Some(name) = name.given() else { return };
-        let clients = self.file.clients.value();
-        let client = clients.and_then(|clients| clients.iter().find(|(known, _)| known.value == name.value));
-        if client.is_some_and(|(_, client)| client.value.auth.value() == Some(&AuthMethod::None)) {
+    /// Only for confidential clients (RFC 6749 §4.4; Entra).
+    pub(super) fn proves_itself(&mut self, name: &Field<String>) {
+        let public =
+            self.client_named(name).is_some_and(|client| client.auth.value() == Some(&AuthMethod::None));
+        if let (true, Some(name)) = (public, name.given()) {
             self.problems
                 .error(
                     name.span.clone(),
-                    format!("the client `{}` proves nothing, and the token would be its own", name.value),
+                    format!("the client `{}` proves nothing, and must here", name.value),
                 )
                 .label("has `auth: none`")
-                .help("give the client a secret, a key or another proof (RFC 6749 §4.4)");
+                .help("give the client a secret, a key or another proof");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod aws;
 mod common;
+mod entra_obo;
 mod exchange;
 mod fixed;
 mod google;
@@ -14,7 +15,7 @@ use super::Resolver;
 use super::outside::TOKEN_ENDPOINT;
 use crate::config::decode::{At, Field};
 use crate::config::plan::StepPlan;
-use crate::config::raw::{Chain, Step};
+use crate::config::raw::{Chain, Client, Step};
 use crate::config::values::Many;
 
 /// Longest wait for one attempt, unless the file says otherwise.
@@ -49,6 +50,7 @@ impl Resolver<'_> {
             Step::ClientCredentials(step) => {
                 self.client_credentials(step).map(Box::new).map(StepPlan::ClientCredentials)
             }
+            Step::EntraObo(step) => self.entra_obo(step).map(Box::new).map(StepPlan::EntraObo),
             Step::Exchange(step) => self.exchange(step, site).map(Box::new).map(StepPlan::Exchange),
             Step::GoogleIdToken(step) => {
                 self.google_id_token(step).map(Box::new).map(StepPlan::GoogleIdToken)
@@ -73,6 +75,12 @@ impl Resolver<'_> {
             Field::Absent => Some(None),
             Field::Broken => None,
         }
+    }
+
+    /// What is written of the client that a step names.
+    fn client_named(&self, name: &Field<String>) -> Option<&Client> {
+        let (name, clients) = (name.value()?, self.file.clients.value()?);
+        clients.iter().find(|(known, _)| known.value == *name).map(|(_, client)| &client.value)
     }
 
     fn token_endpoint_time(&self) -> Duration {
