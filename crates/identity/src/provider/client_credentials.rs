@@ -53,7 +53,7 @@ impl Grant for ClientCredentialsConfig {
         &self.expected
     }
 
-    fn request(&self, asked: &Asked, _challenge: Option<&str>) -> Fieldset {
+    fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of("client_credentials");
         asked.write(&mut request);
         request

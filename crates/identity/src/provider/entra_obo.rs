@@ -136,15 +136,18 @@ impl Grant for EntraOboConfig {
         &self.expected
     }
 
-    fn request(&self, asked: &Asked, challenge: Option<&str>) -> Fieldset {
+    fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);
         request.subject("assertion");
         request.text("requested_token_use", "on_behalf_of");
         asked.write(&mut request);
+        request
+    }
+
+    fn challenged(&self, request: &mut Fieldset, challenge: Option<&str>) {
         if let Some(claims) = claims::parameter(self.challenged, challenge) {
             request.text("claims", &claims);
         }
-        request
     }
 
     fn identify(&self, fields: &mut Fields) {

@@ -49,7 +49,7 @@ impl Grant for ExchangeConfig {
         &self.expected
     }
 
-    fn request(&self, asked: &Asked, _challenge: Option<&str>) -> Fieldset {
+    fn request(&self, asked: &Asked) -> Fieldset {
         self.fields(asked)
     }
 

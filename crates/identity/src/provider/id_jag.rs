@@ -117,7 +117,7 @@ impl Grant for IdJagConfig {
         &self.expected
     }
 
-    fn request(&self, asked: &Asked, _challenge: Option<&str>) -> Fieldset {
+    fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);
         request.subject("subject_token");
         request.text("subject_token_type", &self.subject_token_type);

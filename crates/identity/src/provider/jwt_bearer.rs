@@ -63,7 +63,7 @@ impl Grant for JwtBearerConfig {
         &self.expected
     }
 
-    fn request(&self, asked: &Asked, _challenge: Option<&str>) -> Fieldset {
+    fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);
         request.subject("assertion");
         asked.write(&mut request);

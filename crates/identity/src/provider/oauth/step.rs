@@ -32,9 +32,18 @@ pub(in crate::provider) trait Grant: Send + Sync + 'static {
     /// What of an answer is accepted.
     fn expected(&self) -> &Expected;
 
-    /// The request, for targets that are filled in. `challenge` are claims that the API behind wants of the new
-    /// token (JSON), for those who can ask for them.
-    fn request(&self, asked: &Asked, challenge: Option<&str>) -> Fieldset;
+    /// The request, for targets that are filled in.
+    fn request(&self, asked: &Asked) -> Fieldset;
+
+    /// Adds the claims that the API behind wants of the new token (JSON), where they can be asked for.
+    fn challenged(&self, _request: &mut Fieldset, _challenge: Option<&str>) {}
+
+    /// The request with everything.
+    fn whole(&self, asked: &Asked, challenge: Option<&str>) -> Fieldset {
+        let mut request = self.request(asked);
+        self.challenged(&mut request, challenge);
+        request
+    }
 
     /// Adds what else shapes the answer, or whether it is accepted.
     fn identify(&self, _fields: &mut Fields) {}
@@ -124,7 +133,7 @@ impl<G: Grant> Provider for Step<G> {
     }
 
     fn preview(&self, caller: &Principal, subject: &str) -> Result<Preview, MissingClaim> {
-        Ok(self.grant.request(&self.grant.targets().asked(caller)?, None).preview(subject))
+        Ok(self.grant.whole(&self.grant.targets().asked(caller)?, None).preview(subject))
     }
 
     fn counterpart(&self) -> Option<Counterpart<'_>> {
@@ -148,7 +157,7 @@ impl<G: Grant> Provider for Step<G> {
         let given = Given { subject, warrant: warrant.clone(), now };
         Box::pin(async move {
             let asked = grant.targets().asked(given.warrant.principal())?;
-            let (request, repeat) = (grant.request(&asked, None), grant.repeat(&given.subject));
+            let (request, repeat) = (grant.whole(&asked, None), grant.repeat(&given.subject));
             let (began, mut made) = (tokio::time::Instant::now(), 0);
             loop {
                 let refusal = match grant.at().ask(&wire, now, repeat, || request.form(&given)).await? {
