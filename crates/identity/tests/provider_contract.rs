@@ -114,6 +114,7 @@ mod tests {
                 };
                 vec![entra_obo(url, impatient)]
             },
+            delivery: Delivery::default,
             token: issued,
             granted: |token| Reply::entra(&token, "User.Read"),
             refused: || Reply::json(400, r#"{"error":"invalid_grant","error_codes":[50105]}"#),
