@@ -341,6 +341,37 @@ mod tests {
         assert_eq!(bench.token(&Caller::named("bob")).await.unwrap(), "issued");
     }
 
+    /// Each token says something else besides, so that none is known from before.
+    ///
+    /// Edge: 47
+    #[tokio::test]
+    async fn a_refused_subject_is_not_hammered_with_tokens_that_differ_either() {
+        let good = Arc::new(AtomicBool::new(false));
+        let granting = good.clone();
+        let endpoint = TokenEndpoint::start(move |_| match granting.load(Ordering::SeqCst) {
+            true => Reply::granted("issued", 3600),
+            false => Reply::error(400, "invalid_grant"),
+        })
+        .await;
+        let bench = bench(&endpoint);
+        let mut number = 0;
+        let mut mallory = || {
+            number += 1;
+            Caller::named("mallory").with("uti", format!("u{number}"))
+        };
+        for second in 0..10 {
+            for _ in 0..100 {
+                assert_eq!(bench.token(&mallory()).await, Err("SC-C01"));
+            }
+            assert!(endpoint.count() <= 3 + second, "{} in second {second}", endpoint.count());
+            bench.clock.advance(1);
+        }
+        good.store(true, Ordering::SeqCst);
+        assert_eq!(bench.token(&mallory()).await.unwrap(), "issued", "once a second it is asked");
+        assert_eq!(bench.token(&mallory()).await.unwrap(), "issued", "and granted, as often as any");
+        assert_eq!(bench.token(&Caller::named("alice")).await.unwrap(), "issued");
+    }
+
     /// Edge: 48
     #[tokio::test]
     async fn a_refused_client_fails_all_callers_fast_and_is_the_gateways_fault() {

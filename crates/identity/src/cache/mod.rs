@@ -34,7 +34,7 @@ use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::provider::ExchangeError;
-use shard::{CallerTag, Change, Login, Shard};
+use shard::{CallerTag, Change, Login, PlanTag, Shard};
 
 /// How long after a renewal forced by the backend the same key is not renewed again (edge case 64).
 const POISON: Duration = Duration::from_secs(30);
@@ -70,6 +70,7 @@ pub(crate) struct Slot {
     pub(crate) key: Key,
     caller: CallerTag,
     login: Login,
+    plan: PlanTag,
     shared: bool,
 }
 
@@ -154,6 +155,7 @@ impl Cache {
             key: self.keys.key(plan, fingerprint, inputs),
             caller: self.caller(issuer, subject),
             login: None,
+            plan: plan.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)),
             shared: false,
         }
     }
@@ -194,6 +196,10 @@ impl Cache {
         }
         if let Some(flight) = shard.flights.get(&slot.key) {
             return Found::Wait(Flying::to(&flight.landing));
+        }
+        if !shard.may_ask(&slot, now.steady) {
+            let error = "too_many_refusals".to_owned();
+            return Found::Refused(Arc::new(ExchangeError::SubjectRefused { error }));
         }
         let (lead, flying) = self.take_off(&mut shard, slot);
         Found::Fetch(lead, flying)
@@ -312,6 +318,16 @@ impl Cache {
         let mut shard = self.shard(slot.caller);
         if !shard.touch_down(&slot.key, number) {
             return false;
+        }
+        match (outcome, &keep) {
+            (Ok(_), _) => shard.taken(&slot, false, now.steady),
+            (Err(failure), Some(Keep::Refusal { .. })) if !slot.shared => {
+                let refused = matches!(failure.error, ExchangeError::SubjectRefused { .. });
+                if refused {
+                    shard.taken(&slot, true, now.steady);
+                }
+            }
+            _ => {}
         }
         let before = shard.entry(&slot.key).filter(|entry| entry.is_live(now.steady, now.wall));
         let renewed = before.and_then(|entry| entry.renewed);

@@ -15,6 +15,11 @@ use super::key::{Key, KeyHasher};
 use super::{Landed, Slot};
 use crate::provider::ExchangeError;
 
+/// What each question for a refused caller uses up.
+const EACH: Duration = Duration::from_secs(1);
+/// And how much of that may be used at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
 type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
 
 /// What is kept for a key.
@@ -64,6 +69,9 @@ impl Entry {
 /// Whose an entry is: a keyed hash of issuer and subject.
 pub(crate) type CallerTag = u64;
 
+/// Which step's answers a place is for.
+pub(crate) type PlanTag = u64;
+
 /// Of which login an entry is: a keyed hash of issuer and session; None where the caller's token names no session.
 pub(crate) type Login = Option<u64>;
 
@@ -93,6 +101,8 @@ pub(super) struct Shard {
     order: VecDeque<(Key, u64)>,
     callers: HashMap<CallerTag, usize>,
     pub(super) flights: KeyMap<Flight>,
+    /// Callers whom a step's provider refused lately: until when what they may have of it is used up.
+    refused: HashMap<(CallerTag, PlanTag), Duration>,
     next: u64,
 }
 
@@ -169,8 +179,36 @@ impl Shard {
         Change::default()
     }
 
+    /// Whether a step's provider may be asked for this caller: once a second after it refused them, and a few times at
+    /// once, whatever the tokens of theirs say otherwise. Providers lock whoever presents many bad subjects out, and with
+    /// this program everybody else (edge case 47).
+    pub(super) fn may_ask(&mut self, slot: &Slot, now: Duration) -> bool {
+        let Some(used) = self.refused.get_mut(&(slot.caller, slot.plan)) else { return true };
+        let start = (*used).max(now);
+        let may = start < now + AT_ONCE;
+        if may {
+            *used = start + EACH;
+        }
+        may
+    }
+
+    /// How the provider took the caller.
+    pub(super) fn taken(&mut self, slot: &Slot, refused: bool, now: Duration) {
+        let key = (slot.caller, slot.plan);
+        match refused {
+            true => {
+                let used = self.refused.entry(key).or_default();
+                *used = (*used).max(now + EACH);
+            }
+            false => {
+                self.refused.remove(&key);
+            }
+        }
+    }
+
     /// Removes what has ended.
     pub(super) fn sweep(&mut self, steady: Duration, wall: Timestamp) -> Change {
+        self.refused.retain(|_, used| *used > steady);
         self.remove_where(|seat| !seat.entry.is_live(steady, wall))
     }
 
