@@ -110,6 +110,8 @@ pub enum Reason {
     RateLimited(Duration),
     /// Too many streams by this caller.
     TooManyStreams,
+    /// A started server may not connect there. Of no call: a record of its own.
+    NetworkRefused(String),
     // --- as whom
     /// The token endpoint refuses this caller's token as a subject.
     SubjectRefused {
@@ -231,6 +233,7 @@ impl Reason {
             Self::AmbiguousArgument(_) => "SC-P04",
             Self::RateLimited(_) => "SC-P05",
             Self::TooManyStreams => "SC-P06",
+            Self::NetworkRefused(_) => "SC-P07",
             Self::SubjectRefused { .. } => "SC-C01",
             Self::ExchangeDenied { .. } => "SC-C02",
             Self::StepUpRequired { .. } => "SC-C03",

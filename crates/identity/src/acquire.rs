@@ -23,7 +23,7 @@ use std::sync::Arc;
 use safeconduct_core::audit::SpeaksFor;
 use safeconduct_core::caller::Principal;
 use safeconduct_core::challenge::Challenge;
-use safeconduct_core::credential::Credential;
+use safeconduct_core::credential::{Credential, Warrant};
 use safeconduct_core::path::{Authorized, Moved, Outbound};
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::Server;
@@ -47,6 +47,41 @@ enum Plan {
     None(Credential),
     Fixed(Box<Fixed>),
     Chain(Arc<Chain>),
+}
+
+/// Proof that a call was permitted: the call itself, or the warrant that outlives it.
+trait Permitted: Sync {
+    fn server(&self) -> &Arc<Server>;
+    fn principal(&self) -> &Arc<Principal>;
+    fn warrant(&self) -> Warrant;
+}
+
+impl Permitted for Authorized {
+    fn server(&self) -> &Arc<Server> {
+        self.server()
+    }
+
+    fn principal(&self) -> &Arc<Principal> {
+        self.principal()
+    }
+
+    fn warrant(&self) -> Warrant {
+        self.warrant()
+    }
+}
+
+impl Permitted for Warrant {
+    fn server(&self) -> &Arc<Server> {
+        self.server()
+    }
+
+    fn principal(&self) -> &Arc<Principal> {
+        self.principal()
+    }
+
+    fn warrant(&self) -> Warrant {
+        self.clone()
+    }
 }
 
 /// How far a lookup came without waiting.
@@ -153,6 +188,15 @@ impl Credentials {
         }
     }
 
+    /// The credential of a call that was permitted before and is not over: for a server that works on for longer than its
+    /// first credential lives.
+    ///
+    /// # Errors
+    /// As [`Credentials::acquire`].
+    pub async fn again(&self, warrant: &Warrant) -> Result<Credential, Reason> {
+        self.obtain(warrant, None, self.store.clock.wall()).await
+    }
+
     /// The steps that would run for a server, in order; empty for `credential: none`. None for an unknown server.
     pub fn describe(&self, server: &str) -> Option<Vec<Description>> {
         Some(match self.plans.get(server)? {
@@ -169,7 +213,7 @@ impl Credentials {
 
     async fn obtain(
         &self,
-        authorized: &Authorized,
+        authorized: &impl Permitted,
         challenge: Option<&Arc<Challenge>>,
         now: Timestamp,
     ) -> Result<Credential, Reason> {
@@ -191,7 +235,12 @@ impl Credentials {
         }
     }
 
-    fn begin(&self, authorized: &Authorized, challenge: Option<&Arc<Challenge>>, now: Timestamp) -> Begun {
+    fn begin(
+        &self,
+        authorized: &impl Permitted,
+        challenge: Option<&Arc<Challenge>>,
+        now: Timestamp,
+    ) -> Begun {
         let chain = match self.plans.get(&authorized.server().name) {
             Some(Plan::Chain(chain)) => chain,
             Some(Plan::None(credential)) => return Begun::Ready(credential.clone()),

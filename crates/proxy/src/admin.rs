@@ -3,7 +3,7 @@
 
 mod order;
 
-pub use order::{HEADER as ORDER_HEADER, Order, OrderRefused, Revoked};
+pub use order::{HEADER as ORDER_HEADER, Order, OrderRefused, Revoked, Stop};
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt as _};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,12 +32,23 @@ pub trait Show: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Everything, for people; JSON.
     fn status(&self) -> serde_json::Value;
+    /// What the instances of a started server say, line by line; with `follow` also what they will say. None for a server
+    /// that is not started here.
+    fn logs(&self, server: &str, follow: bool) -> Option<Lines>;
 }
+
+/// Lines of a log, as they come.
+pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
+
+/// A body: whole, or as it comes.
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What the admin listener does. Whoever can reach it may order it.
 pub trait Obey: Send + Sync + 'static {
     /// `POST /revoke`: ends logins.
     fn revoke(&self, order: Order) -> Pin<Box<dyn Future<Output = Result<Revoked, OrderRefused>> + Send>>;
+    /// `POST /stop`: ends what runs of a started server. How many, or None where there is no such server.
+    fn stop(&self, order: Stop) -> Pin<Box<dyn Future<Output = Option<usize>> + Send>>;
 }
 
 /// Binds now and serves on the current runtime until it ends.
@@ -64,7 +77,7 @@ pub fn serve(
                 let answer = service_fn(move |request: Request<Incoming>| {
                     let (shown, obeying) = (shown.clone(), obeying.clone());
                     async move {
-                        let orders = request.uri().path() == order::PATH;
+                        let orders = order::PATHS.contains(&request.uri().path());
                         Ok::<_, Infallible>(match orders {
                             true => order::answer(request, &*obeying).await,
                             false => answer(&request, &*shown),
@@ -82,7 +95,7 @@ pub fn serve(
     Ok(address)
 }
 
-fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
     }
@@ -95,26 +108,46 @@ fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Full<Bytes>
             shown.metrics(),
         ),
         "/status" => json(StatusCode::OK, &shown.status()),
-        _ => text(StatusCode::NOT_FOUND, "/healthz /readyz /metrics /status; POST /revoke\n".into()),
+        path => match path.strip_prefix("/logs/") {
+            Some(server) => logs(request, server, shown),
+            None => text(
+                StatusCode::NOT_FOUND,
+                "/healthz /readyz /metrics /status /logs/SERVER; POST /revoke /stop\n".into(),
+            ),
+        },
     }
 }
 
-fn ready(missing: &[String]) -> Response<Full<Bytes>> {
+/// What servers say may be anything: a web page is not to read it, under whatever name it calls this listener.
+fn logs(request: &Request<Incoming>, server: &str, shown: &dyn Show) -> Response<Answer> {
+    if !order::has_address(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "the Host must be an address or localhost\n".into());
+    }
+    let Some(lines) = shown.logs(server, request.uri().query() == Some("follow")) else {
+        return text(StatusCode::NOT_FOUND, "no such server is started here\n".into());
+    };
+    let frames = lines.map(|line| Ok::<_, Infallible>(Frame::data(Bytes::from(line + "\n"))));
+    let mut response = text(StatusCode::OK, String::new());
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}
+
+fn ready(missing: &[String]) -> Response<Answer> {
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &serde_json::json!({"ready": missing.is_empty(), "missing": missing}))
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<Answer> {
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     typed(status, "application/json", body)
 }
 
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, body: String) -> Response<Answer> {
     typed(status, "text/plain; charset=utf-8", body)
 }
 
-fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Answer> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -184,6 +184,9 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
             Answer { retry_after: Some(*wait), ..plain(S::TOO_MANY_REQUESTS, -31429, "too many calls") }
         }
         Reason::TooManyStreams => plain(S::TOO_MANY_REQUESTS, -31429, "too many open streams"),
+        Reason::NetworkRefused(_) => {
+            plain(facts.or(S::FORBIDDEN), DENIED, "the server may not connect there")
+        }
         Reason::SubjectRefused { .. } => {
             challenge(Some("invalid_token"), "the identity provider no longer accepts the access token")
         }

@@ -14,3 +14,4 @@ pub mod launch;
 pub mod logs;
 pub mod masks;
 pub mod stdio;
+pub mod supervise;

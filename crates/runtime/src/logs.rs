@@ -90,6 +90,11 @@ impl Log {
         })
     }
 
+    /// The server that it is of.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// The instance that it is of.
     pub fn instance(&self) -> &str {
         &self.instance

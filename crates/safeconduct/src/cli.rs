@@ -8,7 +8,10 @@ use clap_complete::Shell;
 
 use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
-use crate::commands::{check, completions, demo, explain, revoke, run, schema, serve, token, version};
+use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
+use crate::commands::{
+    check, completions, demo, explain, revoke, run, schema, serve, servers, token, version,
+};
 use crate::exit::Exit;
 use crate::logging;
 use crate::present::{Paint, Said};
@@ -81,6 +84,29 @@ Examples:
   safeconduct dev http://127.0.0.1:9000/mcp --user alice@example.com:support --user bob@example.com
   safeconduct dev --policy policies/ -- python3 server.py")]
     Dev(Box<RunArgs>),
+    /// List the MCP servers that this program started.
+    #[command(after_help = "\
+Examples:
+  safeconduct list
+  safeconduct list --all --output json | jq '.[].instance'")]
+    List(ListArgs),
+    /// Show what a started server says outside of the protocol.
+    #[command(after_help = "\
+Examples:
+  safeconduct logs weather
+  safeconduct logs -f weather")]
+    Logs(LogsArgs),
+    /// End what runs of a started server. The next call starts it again.
+    #[command(after_help = "\
+Examples:
+  safeconduct stop weather
+  safeconduct stop weather-3f9a1c2b4d5e     # one instance, as list shows it")]
+    Stop(StopArgs),
+    /// Remove what the container engine keeps of a server: containers, running or not, and their networks.
+    #[command(after_help = "\
+Examples:
+  safeconduct rm weather")]
+    Rm(StopArgs),
     /// Find every mistake in a configuration and its policies, without the network.
     ///
     /// All problems at once, each with its line and what to do. Exits with 2 when there is an error; warnings are none.
@@ -190,6 +216,10 @@ impl Command {
                 demo::run(demo::Options { keep, json: format.output == Output::Json })
             }
             Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
+            Self::List(args) => servers::list(&args),
+            Self::Logs(args) => servers::logs(&args),
+            Self::Stop(args) => servers::stop(&args),
+            Self::Rm(args) => servers::remove(&args),
             Self::Run(args) => run::run(&args, Paint::of_stderr()),
             Self::Dev(args) => match &args.issuer {
                 Some(_) => {

@@ -1,4 +1,4 @@
-//! What may be ordered: `POST /revoke`.
+//! What may be ordered: `POST /revoke` and `POST /stop`.
 //!
 //! The listener knows nobody, so it must not be reached from where somebody else speaks. A web page is such a place, on
 //! the operator's own machine: an order is refused when it could come from one. It must carry a header that no page can
@@ -7,19 +7,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use safeconduct_core::refusal::Reason;
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::{Answer, json};
 use crate::body;
 use crate::revoked::Tally;
 
-/// The path of the only order there is.
-pub(super) const PATH: &str = "/revoke";
+/// The paths of orders: each is its order's name behind a slash.
+pub(super) const PATHS: [&str; 2] = ["/revoke", "/stop"];
 /// The header that an order must carry, with the order's name as its value.
 pub const HEADER: &str = "x-safeconduct-order";
 const BODY: u64 = 16 * 1024;
@@ -67,23 +65,50 @@ pub enum OrderRefused {
     WhichIssuer(Vec<String>),
 }
 
-pub(super) async fn answer(request: Request<Incoming>, obeying: &dyn super::Obey) -> Response<Full<Bytes>> {
+/// Which started server is to end. The next call starts it again.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Name of the server in the configuration.
+    pub server: String,
+}
+
+pub(super) async fn answer(request: Request<Incoming>, obeying: &dyn super::Obey) -> Response<Answer> {
     if *request.method() != Method::POST {
         return said(StatusCode::METHOD_NOT_ALLOWED, "POST only");
     }
-    if let Err(why) = is_meant(request.headers()) {
-        return said(StatusCode::FORBIDDEN, why);
+    let stops = request.uri().path() == "/stop";
+    if let Err(why) = is_meant(request.headers(), if stops { "stop" } else { "revoke" }) {
+        return said(StatusCode::FORBIDDEN, &why);
     }
-    let order = match body::read(request.into_body(), BODY, PATIENCE).await {
-        Ok(bytes) => serde_json::from_slice::<Order>(&bytes),
+    let bytes = match body::read(request.into_body(), BODY, PATIENCE).await {
+        Ok(bytes) => bytes,
         Err(Reason::BodyTooLarge(_)) => return said(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         Err(_) => return said(StatusCode::BAD_REQUEST, "the body cannot be read"),
     };
-    let order = match order {
-        Ok(order) => order,
-        Err(error) => return said(StatusCode::BAD_REQUEST, &format!("not such an order: {error}")),
-    };
-    match obeying.revoke(order).await {
+    let wrong =
+        |error: serde_json::Error| said(StatusCode::BAD_REQUEST, &format!("not such an order: {error}"));
+    match stops {
+        true => match serde_json::from_slice::<Stop>(&bytes) {
+            Ok(order) => stopped(obeying.stop(order).await),
+            Err(error) => wrong(error),
+        },
+        false => match serde_json::from_slice::<Order>(&bytes) {
+            Ok(order) => revoked(obeying.revoke(order).await),
+            Err(error) => wrong(error),
+        },
+    }
+}
+
+fn stopped(instances: Option<usize>) -> Response<Answer> {
+    match instances {
+        Some(instances) => json(StatusCode::OK, &serde_json::json!({ "stopped": instances })),
+        None => said(StatusCode::NOT_FOUND, "no such server is started here"),
+    }
+}
+
+fn revoked(outcome: Result<Revoked, OrderRefused>) -> Response<Answer> {
+    match outcome {
         Ok(revoked) => json(StatusCode::OK, &serde_json::json!(revoked)),
         Err(OrderRefused::Nobody) => {
             said(StatusCode::BAD_REQUEST, "name a subject or a sid, of 1 to 255 characters")
@@ -98,22 +123,26 @@ pub(super) async fn answer(request: Request<Incoming>, obeying: &dyn super::Obey
 }
 
 /// Whether the order cannot have come from a web page.
-fn is_meant(headers: &HeaderMap) -> Result<(), &'static str> {
+fn is_meant(headers: &HeaderMap, order: &str) -> Result<(), String> {
     let is = |name: &str, wanted: &str| {
         let value = headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii() == wanted.as_bytes()
     };
     if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
-        return Err("orders are not taken from web pages");
+        return Err("orders are not taken from web pages".into());
     }
-    if !is(HEADER, "revoke") {
-        return Err("the header X-Safeconduct-Order must say what is ordered: revoke");
+    if !is(HEADER, order) {
+        return Err(format!("the header X-Safeconduct-Order must say what is ordered: {order}"));
     }
     if !is("content-type", "application/json") {
-        return Err("Content-Type must be application/json");
+        return Err("Content-Type must be application/json".into());
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if is_address(host) { Ok(()) } else { Err("the Host must be an address or localhost") }
+    if has_address(headers) { Ok(()) } else { Err("the Host must be an address or localhost".into()) }
+}
+
+/// Whether the Host is an address: a name may be one that a web page's owner has pointed here.
+pub(super) fn has_address(headers: &HeaderMap) -> bool {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_address)
 }
 
 fn is_address(host: &str) -> bool {
@@ -122,11 +151,11 @@ fn is_address(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok()
 }
 
-fn said(status: StatusCode, error: &str) -> Response<Full<Bytes>> {
+fn said(status: StatusCode, error: &str) -> Response<Answer> {
     json(status, &serde_json::json!({ "error": error }))
 }
 
-fn which(status: StatusCode, error: &str, names: &[String]) -> Response<Full<Bytes>> {
+fn which(status: StatusCode, error: &str, names: &[String]) -> Response<Answer> {
     json(status, &serde_json::json!({ "error": error, "issuers": names }))
 }
 
@@ -149,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_order_that_a_web_page_could_have_sent_is_not_obeyed() {
-        assert_eq!(is_meant(&headers(&[])), Ok(()));
+        assert_eq!(is_meant(&headers(&[]), "revoke"), Ok(()));
         for change in [
             ("origin", "http://127.0.0.1:9090"),
             ("origin", "null"),
@@ -161,12 +190,12 @@ mod tests {
             ("host", "127.0.0.1.evil.example"),
             ("host", ""),
         ] {
-            assert!(is_meant(&headers(&[change])).is_err(), "{change:?}");
+            assert!(is_meant(&headers(&[change]), "revoke").is_err(), "{change:?}");
         }
         for name in ["x-safeconduct-order", "content-type", "host"] {
             let mut lacking = headers(&[]);
             lacking.remove(name);
-            assert!(is_meant(&lacking).is_err(), "{name}");
+            assert!(is_meant(&lacking, "revoke").is_err(), "{name}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The bridge: its processes, its sessions, and connections to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,6 +27,8 @@ use crate::launch::Ladder;
 
 /// Bytes that one connection holds on their way.
 const PIPE: usize = 64 << 10;
+/// Instances whose end was asked for, as many as are remembered.
+const ENDING: usize = 64;
 
 /// What a start gives.
 pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Spawned, NotStarted>> + Send + 'a>>;
@@ -101,6 +104,8 @@ struct Processes {
     spare: Option<Arc<Process>>,
     opened: HashMap<Variant, Flight<Result<Arc<Process>, Refused>>>,
     running: Vec<Arc<Process>>,
+    /// Instances whose end was asked for.
+    ending: VecDeque<Box<str>>,
     over: bool,
 }
 
@@ -223,22 +228,47 @@ impl Bridge {
 
     /// Ends the processes; sessions stay, and get another one when they need it.
     pub async fn rest(&self, reason: &str) {
-        let running = {
-            let mut processes = self.lock();
-            processes.opened.clear();
-            processes.spare = None;
-            std::mem::take(&mut processes.running)
-        };
-        futures_util::future::join_all(running.iter().map(|process| process.stop(reason))).await;
+        let running = self.empty();
+        join_all(running.iter().map(|process| process.stop(reason))).await;
+    }
+
+    /// Takes all processes out.
+    fn empty(&self) -> Vec<Arc<Process>> {
+        let mut processes = self.lock();
+        processes.opened.clear();
+        processes.spare = None;
+        let running = std::mem::take(&mut processes.running);
+        running.iter().for_each(|process| processes.will_end(process));
+        running
+    }
+
+    /// New calls go to other processes; those that run now end when their calls have, or after a while.
+    pub fn retire(self: &Arc<Self>, patience: Duration) {
+        let running = self.empty();
+        self.common.runtime.spawn(join_all(running.into_iter().map(move |process| async move {
+            let ends = tokio::time::Instant::now() + patience;
+            while process.activity().0 > 0 && tokio::time::Instant::now() < ends {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            process.stop("The server was started anew.").await;
+        })));
+    }
+
+    /// Whether the end of this instance was asked for.
+    pub fn is_ending(&self, instance: &str) -> bool {
+        self.lock().ending.iter().any(|ending| **ending == *instance)
     }
 
     /// Ends everything; nothing is started any more.
     pub async fn end(&self, reason: &str) {
         self.lock().over = true;
         self.rounds.clear();
+        let running = self.empty();
+        // First what is under way is answered, then the streams end.
+        running.iter().for_each(|process| process.finish(reason.into()));
         let sessions = std::mem::take(&mut *self.sessions());
         sessions.into_values().for_each(|session| session.end());
-        self.rest(reason).await;
+        join_all(running.iter().map(|process| process.stop(reason))).await;
     }
 
     /// The process that is open for a handshake.
@@ -354,12 +384,16 @@ impl Bridge {
         };
         let busy = "All processes that this caller may have are busy.";
         let process = idlest.ok_or_else(|| Refused::NotStarted(busy.into()))?;
+        self.lock().will_end(&process);
         process.stop("Another client of the same caller needed its place.").await;
         Ok(())
     }
 
     fn throw_away(&self, process: Arc<Process>) {
-        self.lock().running.retain(|running| !Arc::ptr_eq(running, &process));
+        let mut processes = self.lock();
+        processes.will_end(&process);
+        processes.running.retain(|running| !Arc::ptr_eq(running, &process));
+        drop(processes);
         self.common.runtime.spawn(async move { process.stop("It is not needed.").await });
     }
 
@@ -407,6 +441,13 @@ impl Bridge {
 }
 
 impl Processes {
+    fn will_end(&mut self, process: &Process) {
+        if self.ending.len() == ENDING {
+            self.ending.pop_front();
+        }
+        self.ending.push_back(process.name().into());
+    }
+
     fn prune(&mut self) {
         self.running.retain(|process| process.ended().is_none());
         self.opened.retain(|_, flight| match flight.now() {

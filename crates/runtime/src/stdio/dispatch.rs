@@ -52,8 +52,11 @@ impl Process {
     }
 
     fn answered(&self, line: &Bytes, parts: &Parts<'_>) {
-        let number = Parts::number(parts.id);
         let mut table = self.table();
+        // An error without an id: of a request that it could not read. With one alone, it is known which.
+        let only =
+            table.asked.keys().next().copied().filter(|_| parts.id.is_none() && table.asked.len() == 1);
+        let number = Parts::number(parts.id).or(only);
         let Some(asked) = number.and_then(|number| table.asked.remove(&number)) else {
             // To a cancelled request, most likely.
             tracing::debug!(instance = self.name(), "an answer that nobody waits for");
@@ -67,7 +70,14 @@ impl Process {
             }
         }
         drop(table);
-        let mut edits: Vec<_> = parts.with_id(&asked.reply_id).into_iter().collect();
+        let mut edits = match (parts.with_id(&asked.reply_id), parts.error) {
+            (Some(edit), _) => vec![edit],
+            (None, Some(error)) => {
+                let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{}}}"#, asked.reply_id, error.raw());
+                return asked.stream.answer(text.into());
+            }
+            (None, None) => Vec::new(),
+        };
         let subscription = parts.result.and_then(|result| result.member("_meta")?.member(SUBSCRIPTION_KEY));
         edits.extend(number.and_then(|number| renumbered(subscription, number, &asked.reply_id)));
         asked.stream.answer(edited(line, edits));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use safeconduct_core::mcp::json::{Edit, edited};
 use tokio::task::AbortHandle;
 
@@ -17,7 +17,6 @@ use super::listener::Listener;
 use super::message::{
     self, CAPABILITIES_KEY, CLIENT_INFO_KEY, LEGACY, LOG_LEVEL_KEY, MODERN, Parts, Shape, VERSION_KEY,
 };
-use super::modern::is_whole;
 use super::process::{Opened, Process};
 use super::respond::{self, Body, Style, modern_status};
 use super::rounds::Call;
@@ -37,13 +36,14 @@ const REMOVED: [&str; 7] = [
 ];
 
 /// Answers a request for which there is no modern process.
-pub(super) async fn request(bridge: &Arc<Bridge>, body: &Bytes, parts: &Parts<'_>) -> Response<Body> {
+pub(super) async fn request(
+    bridge: &Arc<Bridge>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    parts: &Parts<'_>,
+) -> Response<Body> {
     let id = parts.id.map_or("null", |id| id.raw());
     let fail = |status, code, what: &str| respond::json(status, message::error(id, code, what));
-    if !is_whole(parts) {
-        let what = "_meta must name the protocol version and the client's capabilities.";
-        return fail(StatusCode::BAD_REQUEST, message::BAD_PARAMS, what);
-    }
     let version = parts.in_meta(VERSION_KEY).and_then(|version| version.string()).unwrap_or_default();
     if version != MODERN {
         return respond::json(StatusCode::BAD_REQUEST, unsupported(id, &version));
@@ -62,7 +62,7 @@ pub(super) async fn request(bridge: &Arc<Bridge>, body: &Bytes, parts: &Parts<'_
     match &*method {
         "server/discover" => respond::json(StatusCode::OK, translate::discovery(handshake, id)),
         "subscriptions/listen" => listen(bridge, &process, handshake, parts).await,
-        _ => call(bridge, process, body, parts).await,
+        _ => call(bridge, process, headers, body, parts).await,
     }
 }
 
@@ -126,6 +126,7 @@ async fn listen(
 async fn call(
     bridge: &Arc<Bridge>,
     process: Arc<Process>,
+    headers: &HeaderMap,
     body: &Bytes,
     parts: &Parts<'_>,
 ) -> Response<Body> {
@@ -150,8 +151,8 @@ async fn call(
     let cacheable = translate::is_cacheable(&parts.method());
     let driver = Driver { bridge: bridge.clone(), outer, id, can, cacheable };
     let driving = bridge.common.runtime.spawn(driver.drive(call));
-    let kept = Box::new(Aborts(driving.abort_handle()));
-    respond::reply(reader, Some(kept), Style::Plain, |text| modern_status(text, true)).await
+    let kept = Some(Box::new(Aborts(driving.abort_handle())) as respond::Kept);
+    respond::reply(reader, kept, Style::Plain, respond::wants_events(headers), modern_status).await
 }
 
 async fn begin(

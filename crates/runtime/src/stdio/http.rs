@@ -36,7 +36,7 @@ async fn post(bridge: Arc<Bridge>, headers: &HeaderMap, body: Bytes) -> Response
         return problem(StatusCode::BAD_REQUEST, "The body is not one JSON-RPC message.");
     };
     if era::asks_modern(headers, &parts) {
-        modern::post(&bridge, &body, &parts).await
+        modern::post(&bridge, headers, &body, &parts).await
     } else {
         legacy::post(&bridge, headers, &body, &parts).await
     }

@@ -35,10 +35,10 @@ pub(super) async fn post(
     };
     session.touch();
     if let Some(lift) = &session.lift {
-        return upward::post(bridge, &session, lift, body, parts).await;
+        return upward::post(bridge, &session, lift, headers, body, parts).await;
     }
     match parts.shape() {
-        Shape::Request => request(bridge, &session, body, parts).await,
+        Shape::Request => request(bridge, &session, headers, body, parts).await,
         Shape::Notification => notification(bridge, &session, body, parts).await,
         Shape::Response => response(bridge, &session, body, parts).await,
     }
@@ -135,6 +135,7 @@ fn handshake(sharing: Sharing, body: &Bytes, parts: &Parts<'_>, name: &str) -> H
 async fn request(
     bridge: &Arc<Bridge>,
     session: &Arc<Session>,
+    headers: &HeaderMap,
     body: &Bytes,
     parts: &Parts<'_>,
 ) -> Response<Body> {
@@ -156,7 +157,8 @@ async fn request(
         Err(over) => return respond::json(StatusCode::OK, message::error(id, message::INTERNAL, &over.0)),
     };
     let style = if session.primes() { Style::Primed } else { Style::Numbered };
-    let response = respond::reply(reader, None, style, |_| StatusCode::OK).await;
+    let response =
+        respond::reply(reader, None, style, respond::wants_events(headers), |_| StatusCode::OK).await;
     if response.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
         session.forget(number);
     }

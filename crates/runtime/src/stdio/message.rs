@@ -26,6 +26,8 @@ pub(super) const NO_METHOD: i64 = -32601;
 pub(super) const BAD_PARAMS: i64 = -32602;
 /// `Invalid request` of JSON-RPC 2.0.
 pub(super) const BAD_REQUEST: i64 = -32600;
+/// `Header mismatch` (2026-07-28).
+pub(super) const MISMATCH: i64 = -32020;
 /// The answer to a request that its own client cancelled: outside of all reserved ranges.
 pub(super) const CANCELLED: i64 = -32800;
 

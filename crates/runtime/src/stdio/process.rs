@@ -68,6 +68,8 @@ pub(super) struct Process {
     room: Arc<Semaphore>,
     table: Mutex<Table>,
     over: watch::Sender<Option<Arc<str>>>,
+    /// All that was kept for it is let go of.
+    gone: watch::Sender<bool>,
     used: Mutex<Instant>,
     /// What it said of itself when it was opened.
     pub(super) opened: OnceLock<Opened>,
@@ -103,6 +105,7 @@ impl Process {
             room: Arc::new(Semaphore::new(UNREAD)),
             table: Mutex::default(),
             over: watch::Sender::new(None),
+            gone: watch::Sender::new(false),
             used: Mutex::new(Instant::now()),
             opened: OnceLock::new(),
             initialized: AtomicBool::new(false),
@@ -177,6 +180,13 @@ impl Process {
     /// Ends it, politely at first. Whatever is not answered yet is answered with `reason`.
     pub(super) async fn stop(&self, reason: &str) {
         self.finish(reason.into());
+        self.take_away().await;
+        let mut gone = self.gone.subscribe();
+        // The reader sees the end of the output, or has waited for it long enough.
+        let _ = tokio::time::timeout(2 * LATE_OUTPUT, gone.wait_for(|gone| *gone)).await;
+    }
+
+    async fn take_away(&self) {
         // What could not be taken away was said by the engine.
         if let Err(error) = self.instance.stop(self.common.ladder).await {
             self.log.line(Source::Runtime, error.to_string().as_bytes());
@@ -218,8 +228,9 @@ impl Process {
         }
         let reason = exit.flatten().map_or_else(|| "it closed its output".into(), |exit| words(&exit));
         self.finish(format!("The server ended before it answered: {reason}.").into());
-        self.stop("").await;
+        self.take_away().await;
         drop(kept);
+        self.gone.send_replace(true);
     }
 
     async fn line(self: &Arc<Self>, line: Line) {
@@ -240,7 +251,8 @@ impl Process {
         }
     }
 
-    fn finish(&self, reason: Arc<str>) {
+    /// Nothing more is asked of it; what is not answered yet is answered with `reason`.
+    pub(super) fn finish(&self, reason: Arc<str>) {
         self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
         if self.over.borrow().is_some() {
             return;

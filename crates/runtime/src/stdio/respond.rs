@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
@@ -25,6 +25,9 @@ const AT_ONCE: Duration = Duration::from_millis(150);
 /// A silent stream says that it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How soon a client that lost its connection may come back.
+const RETRY_MILLIS: u64 = 1000;
+
 /// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -42,14 +45,20 @@ pub(super) async fn reply(
     mut reader: Reader,
     kept: Option<Kept>,
     style: Style,
+    wants_events: bool,
     status: impl Fn(&Bytes) -> StatusCode,
 ) -> Response<Body> {
     match tokio::time::timeout(AT_ONCE, reader.next()).await {
-        Ok(Some((_, item))) if item.last => json(status(&item.text), item.text),
+        Ok(Some((_, item))) if item.last && !wants_events => json(status(&item.text), item.text),
         Ok(Some(first)) => events(reader, Some(first), kept, style),
         // Ended without an answer: there is nothing to be said, on a stream that is at its end.
         Ok(None) | Err(_) => events(reader, None, kept, style),
     }
+}
+
+/// Whether a client that takes both names the stream first.
+pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// A stream of events.
@@ -85,7 +94,7 @@ struct State {
 impl State {
     async fn next(&mut self, stream: u64, style: Style) -> Option<Bytes> {
         if std::mem::take(&mut self.prime) {
-            return Some(format!("id: {stream}-0\ndata: \n\n").into());
+            return Some(format!("id: {stream}-0\nretry: {RETRY_MILLIS}\ndata: \n\n").into());
         }
         if self.over {
             return None;
@@ -115,14 +124,12 @@ pub(super) fn resumed(id: &str) -> Option<(u64, u64)> {
     Some((stream.parse().ok()?, place.parse().ok()?))
 }
 
-/// The status that goes with a message of 2026-07-28 (its streamable HTTP page). `whole`: the request had all of `_meta`
-/// that is required.
-pub(super) fn modern_status(text: &Bytes, whole: bool) -> StatusCode {
+/// The status that goes with a message of 2026-07-28 (its streamable HTTP page).
+pub(super) fn modern_status(text: &Bytes) -> StatusCode {
     let code = message::Parts::read(text).ok().and_then(|parts| parts.code());
     match code {
         Some(message::NO_METHOD) => StatusCode::NOT_FOUND,
-        Some(-32022..=-32020) => StatusCode::BAD_REQUEST,
-        Some(message::BAD_PARAMS) if !whole => StatusCode::BAD_REQUEST,
+        Some(-32022..=message::MISMATCH) => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     }
 }
@@ -163,7 +170,7 @@ mod tests {
     async fn an_answer_that_comes_alone_is_one_object() {
         let stream = Stream::new(1, false);
         stream.answer(r#"{"id":1,"result":{}}"#.into());
-        let response = reply(stream.reader(), None, Style::Primed, |_| StatusCode::OK).await;
+        let response = reply(stream.reader(), None, Style::Primed, false, |_| StatusCode::OK).await;
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(text(response).await, r#"{"id":1,"result":{}}"#);
     }
@@ -173,12 +180,15 @@ mod tests {
         for (style, written) in [
             (Style::Plain, "data: {\"n\":1}\n\ndata: {\"n\":2}\n\n"),
             (Style::Numbered, "id: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n"),
-            (Style::Primed, "id: 7-0\ndata: \n\nid: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n"),
+            (
+                Style::Primed,
+                "id: 7-0\nretry: 1000\ndata: \n\nid: 7-1\ndata: {\"n\":1}\n\nid: 7-2\ndata: {\"n\":2}\n\n",
+            ),
         ] {
             let stream = Stream::new(7, true);
             stream.put(r#"{"n":1}"#.into());
             stream.answer(r#"{"n":2}"#.into());
-            let response = reply(stream.reader(), None, style, |_| StatusCode::OK).await;
+            let response = reply(stream.reader(), None, style, false, |_| StatusCode::OK).await;
             assert_eq!(response.headers()["content-type"], "text/event-stream");
             assert_eq!(text(response).await, written);
         }
@@ -208,15 +218,14 @@ mod tests {
 
     #[test]
     fn errors_have_the_status_that_the_revision_gives_them() {
-        let status = |code: i64, whole| {
-            modern_status(&format!(r#"{{"id":1,"error":{{"code":{code},"message":""}}}}"#).into(), whole)
+        let status = |code: i64| {
+            modern_status(&format!(r#"{{"id":1,"error":{{"code":{code},"message":""}}}}"#).into())
         };
-        assert_eq!(status(-32601, true), 404);
-        assert_eq!(status(-32020, true), 400);
-        assert_eq!(status(-32022, true), 400);
-        assert_eq!(status(-32602, true), 200);
-        assert_eq!(status(-32602, false), 400);
-        assert_eq!(status(-32603, true), 200);
-        assert_eq!(modern_status(&r#"{"id":1,"result":{}}"#.into(), true), 200);
+        assert_eq!(status(-32601), 404);
+        assert_eq!(status(-32020), 400);
+        assert_eq!(status(-32022), 400);
+        assert_eq!(status(-32602), 200);
+        assert_eq!(status(-32603), 200);
+        assert_eq!(modern_status(&r#"{"id":1,"result":{}}"#.into()), 200);
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use safeconduct_core::mcp::json::{Edit, Value, edited};
 use tokio::sync::oneshot;
 
@@ -71,11 +71,12 @@ pub(super) async fn post(
     bridge: &Arc<Bridge>,
     session: &Arc<Session>,
     lift: &Lift,
+    headers: &HeaderMap,
     body: &Bytes,
     parts: &Parts<'_>,
 ) -> Response<Body> {
     match parts.shape() {
-        Shape::Request => request(bridge, session, body, parts).await,
+        Shape::Request => request(bridge, session, headers, body, parts).await,
         Shape::Notification => {
             if let ("notifications/cancelled", Ok(process)) = (&*parts.method(), bridge.modern().await) {
                 let id = parts.param("requestId").map_or("", |id| id.raw());
@@ -98,6 +99,7 @@ pub(super) async fn post(
 async fn request(
     bridge: &Arc<Bridge>,
     session: &Arc<Session>,
+    headers: &HeaderMap,
     body: &Bytes,
     parts: &Parts<'_>,
 ) -> Response<Body> {
@@ -136,7 +138,7 @@ async fn request(
     // On its own: a legacy client that goes away has not cancelled, it may come back by GET.
     bridge.common.runtime.spawn(call.run());
     let style = if session.primes() { Style::Primed } else { Style::Numbered };
-    respond::reply(reader, None, style, |_| StatusCode::OK).await
+    respond::reply(reader, None, style, respond::wants_events(headers), |_| StatusCode::OK).await
 }
 
 /// One call of a legacy client.
@@ -155,8 +157,14 @@ impl Call {
             Err(_) => None,
         };
         match answer {
-            Some(answer) => self.outer.answer(answer),
-            None => self.outer.end(),
+            Some(answer) => {
+                eprintln!("ANSWER {answer:?} ended {}", self.outer.has_ended());
+                self.outer.answer(answer)
+            }
+            None => {
+                eprintln!("NONE");
+                self.outer.end()
+            }
         }
     }
 
@@ -203,12 +211,11 @@ impl Call {
     /// The changes that make the request one of the stateless revision.
     fn said(&self, parts: &Parts<'_>, input: &str) -> Vec<Edit> {
         let Some(lift) = &self.session.lift else { return Vec::new() };
-        let level = self.session.level().map(|level| format!(r#","{LOG_LEVEL_KEY}":{level}"#));
+        // A legacy client that set no level takes what it is sent.
+        let level = self.session.level().unwrap_or_else(|| r#""info""#.into());
         let said = format!(
-            r#""{VERSION_KEY}":"{MODERN}","{CLIENT_INFO_KEY}":{},"{CAPABILITIES_KEY}":{}{}"#,
-            lift.client,
-            lift.capabilities,
-            level.unwrap_or_default()
+            r#""{VERSION_KEY}":"{MODERN}","{CLIENT_INFO_KEY}":{},"{CAPABILITIES_KEY}":{},"{LOG_LEVEL_KEY}":{level}"#,
+            lift.client, lift.capabilities
         );
         let (meta, params) = (parts.meta().filter(Value::is_object), parts.params.filter(Value::is_object));
         match (meta, params) {

@@ -10,7 +10,6 @@ use safeconduct_core::server::{Catalogue, Delivery, Server};
 use safeconduct_core::sigv4::Signer;
 use safeconduct_identity::acquire::{CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::wire::{Wire, WireConfig};
-use safeconduct_proxy::berth::NoBerths;
 use safeconduct_proxy::catalogue::Asked;
 use safeconduct_proxy::entrance::Entrance;
 use safeconduct_proxy::gateway::Gateway;
@@ -20,6 +19,7 @@ use safeconduct_proxy::metadata;
 use safeconduct_proxy::stream::Lifetimes;
 use tokio::runtime::Handle;
 
+use super::fleet::Fleet;
 use super::revoker::Revoker;
 use super::{Failed, clients, credentials, issuers, tls};
 use crate::config::Plan;
@@ -35,6 +35,8 @@ pub(super) struct House {
     pub(super) issuers: issuers::Issuers,
     /// Whose logins have ended.
     pub(super) revoker: Arc<Revoker>,
+    /// The servers that are started here.
+    pub(super) fleet: Arc<Fleet>,
     /// Key that session ids are sealed with, when the plan names none.
     pub(super) session_key: [u8; 32],
 }
@@ -78,16 +80,17 @@ pub(super) fn assemble(
             Arc::new(Limits::new(rate, plan.limits.streams_per_caller))
         }
     };
+    let credentials = Arc::new(Credentials::new(house.store.clone(), plans));
     Ok(Gateway {
         entrance: entrance(plan, &servers),
         verifier: house.issuers.verifier(plan, &clients, &wire, house.revoker.ledger())?,
-        credentials: Arc::new(Credentials::new(house.store.clone(), plans)),
+        credentials: credentials.clone(),
         release: Release { policy: policy.clone(), door },
         policy,
         revoked: house.revoker.watched(),
         asked: Asked::new(plan.servers.iter().map(|server| server.name.as_str())),
         limits,
-        berths: Arc::new(NoBerths),
+        berths: house.fleet.berths(plan, &credentials),
         lifetimes: Lifetimes {
             answer: plan.timeouts.answer,
             idle: plan.timeouts.idle,

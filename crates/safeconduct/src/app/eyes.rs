@@ -15,6 +15,7 @@ use safeconduct_proxy::sink::{
     Arguments, Clock, FileSink, Flush, OnFailure, Settings, SystemClock, Target, Tee,
 };
 use safeconduct_proxy::trace::Traces;
+use safeconduct_runtime::supervise::{BerthStatus, State};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -161,6 +162,10 @@ impl Show for Shown {
         self.inner.eyes.metrics.text(&self.readings())
     }
 
+    fn logs(&self, server: &str, follow: bool) -> Option<admin::Lines> {
+        self.inner.house.fleet.logs(server, follow)
+    }
+
     fn status(&self) -> serde_json::Value {
         let gateway = self.inner.shared.gateway.load_full();
         let issuers: serde_json::Map<_, _> = gateway
@@ -183,6 +188,7 @@ impl Show for Shown {
             "reload": reload,
             "issuers": issuers,
             "servers": servers,
+            "started": self.started(),
             "credentials": self.inner.house.store.status(),
             "credential_counters": self.inner.house.store.counters(),
             "revocations": self.inner.house.revoker.counts().map(|(_, count)| count).iter().sum::<u64>(),
@@ -193,6 +199,40 @@ impl Show for Shown {
 }
 
 impl Shown {
+    /// What runs of the servers that are started here.
+    fn started(&self) -> Vec<serde_json::Value> {
+        let fleet = &self.inner.house.fleet;
+        let berth = |berth: BerthStatus| {
+            let instances: Vec<_> = berth
+                .instances
+                .iter()
+                .map(|one| json!({"name": one.name, "running_seconds": one.running.as_secs(), "unanswered": one.unanswered}))
+                .collect();
+            let state = match berth.state {
+                State::Running => "running",
+                State::Asleep => "asleep",
+                State::BackingOff => "backing_off",
+            };
+            let learned = fleet.learned(&berth.server);
+            json!({
+                "server": berth.server,
+                "engine": berth.engine,
+                "caller": berth.caller.as_ref().map(|who| json!({"issuer": who.issuer, "subject": who.subject})),
+                "state": state,
+                "instances": instances,
+                "sessions": berth.sessions,
+                "era": berth.era,
+                "failures": berth.trouble.as_ref().map(|trouble| json!({
+                    "count": trouble.failures,
+                    "reason": &*trouble.reason,
+                    "retry_seconds": trouble.retry.map(|retry| retry.as_secs()),
+                })),
+                "learned": if learned.is_empty() { None } else { Some(learned) },
+            })
+        };
+        fleet.status().into_iter().map(berth).collect()
+    }
+
     fn readings(&self) -> Vec<Reading> {
         let mut readings = Vec::new();
         let mut read = |name, help, counter, label, value: f64| {

@@ -5,6 +5,7 @@ mod assemble;
 mod clients;
 mod credentials;
 mod eyes;
+mod fleet;
 mod issuers;
 mod orders;
 mod rehearsal;
@@ -13,6 +14,7 @@ mod revoker;
 mod running;
 mod tls;
 
+pub(crate) use fleet::container_engine;
 pub(crate) use rehearsal::{Rehearsal, rehearse};
 pub use reload::Reloaded;
 pub use revoker::Follower;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use safeconduct_core::audit::{Sink, Trail};
 use safeconduct_core::revocation::{Revocation, Whose};
-use safeconduct_proxy::admin::{Obey, Order, OrderRefused, Revoked};
+use safeconduct_proxy::admin::{Obey, Order, OrderRefused, Revoked, Stop};
 use safeconduct_proxy::revoked::{By, Revoke as _};
 use safeconduct_proxy::{logout, request_id};
 
@@ -19,6 +19,11 @@ impl Obey for Orders {
     fn revoke(&self, order: Order) -> Pin<Box<dyn Future<Output = Result<Revoked, OrderRefused>> + Send>> {
         let inner = self.0.clone();
         Box::pin(async move { inner.revoke(order).await })
+    }
+
+    fn stop(&self, order: Stop) -> Pin<Box<dyn Future<Output = Option<usize>> + Send>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.house.fleet.stop(&order.server).await })
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::assemble::{Before, House, assemble};
 use super::eyes::{self, Eyes};
+use super::fleet::Fleet;
 use super::issuers::Issuers;
 use super::revoker::{Follower, Revoker};
 use super::{Failed, tls};
@@ -67,8 +68,9 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         .map_err(|error| Failed::of("runtime", error))?;
     let _entered = runtime.enter();
     let eyes = Eyes::open(&plan, runtime.handle())?;
-    let house = house(&plan, runtime.handle())?;
+    let house = house(&plan, &eyes, runtime.handle())?;
     let gateway = assemble(&house, &plan, policy, None)?;
+    house.fleet.serve(&plan, &gateway)?;
     let (drain, drained) = watch::channel(false);
     let (lists, heard) = watch::channel(0);
     let shared = Arc::new(Shared {
@@ -116,7 +118,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     Ok(Running { address, admin, inner, drain, listening: Some(listening), runtime: Some(runtime) })
 }
 
-fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed> {
+fn house(plan: &Plan, eyes: &Eyes, runtime: &tokio::runtime::Handle) -> Result<House, Failed> {
     // As long as the slowest chain may take; each step bounds itself by its own `timeout`.
     let chain = |server: &ServerPlan| server.credential.iter().map(StepPlan::timeout).sum::<Duration>();
     let longest = plan.servers.iter().map(chain).fold(plan.timeouts.token_endpoint, Duration::max);
@@ -134,7 +136,9 @@ fn house(plan: &Plan, runtime: &tokio::runtime::Handle) -> Result<House, Failed>
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     let issuers = Issuers::new(clock);
     let revoker = Revoker::new(revocations, store.clone(), issuers.known().clone(), runtime.clone());
-    Ok(House { runtime: runtime.clone(), store, issuers, revoker: Arc::new(revoker), session_key })
+    let fleet = Fleet::new(plan, eyes.sink.clone(), runtime);
+    revoker.follow(fleet.clone());
+    Ok(House { runtime: runtime.clone(), store, issuers, revoker: Arc::new(revoker), fleet, session_key })
 }
 
 impl Running {
@@ -176,6 +180,7 @@ impl Running {
         if let Some(listening) = self.listening.take() {
             listening.join();
         }
+        self.inner.house.fleet.end();
         self.inner.eyes.close(Duration::from_secs(5));
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -196,6 +201,7 @@ impl Inner {
         let tls = plan.tls.as_ref().map(tls::server).transpose()?;
         let upstream_tls = tls::upstream(&plan)?;
         let next = assemble(&self.house, &plan, policy, Some(Before { plan: &before, gateway: &gateway }))?;
+        self.house.fleet.serve(&plan, &next)?;
         self.upstream_tls.store(upstream_tls);
         self.tls.store(tls);
         self.eyes.watch(&plan);

@@ -8,5 +8,6 @@ pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod servers;
 pub mod token;
 pub mod version;

@@ -3,11 +3,15 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["serve"],
     &["run"],
     &["dev"],
+    &["list"],
+    &["logs"],
+    &["stop"],
+    &["rm"],
     &["demo"],
     &["check"],
     &["explain"],

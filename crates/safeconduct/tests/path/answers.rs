@@ -45,6 +45,7 @@ fn reasons() -> Vec<Reason> {
         Reason::AmbiguousArgument(text()),
         Reason::RateLimited(Duration::ZERO),
         Reason::TooManyStreams,
+        Reason::NetworkRefused(text()),
         Reason::SubjectRefused { step: step(), error: text() },
         Reason::ExchangeDenied { step: step(), error: text() },
         Reason::StepUpRequired { acr_values: None, max_age: None, claims: None },

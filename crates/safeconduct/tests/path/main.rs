@@ -43,6 +43,7 @@ mod patience;
 mod reload;
 mod revoke;
 mod rounds;
+mod started;
 mod streams;
 mod traces;
 mod transport;

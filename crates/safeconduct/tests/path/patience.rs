@@ -12,7 +12,7 @@ pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// Asks again until it holds, at most ten seconds.
-pub(crate) async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     within(async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

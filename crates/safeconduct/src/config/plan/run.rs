@@ -23,6 +23,23 @@ pub struct RuntimePlan {
     pub per_caller: u32,
     /// How long one may take to be ready.
     pub start: Duration,
+    /// Name of this gateway at the engine, the same after a restart.
+    pub owner: String,
+}
+
+impl RuntimePlan {
+    /// As it is without a file.
+    pub fn usual() -> Self {
+        Self {
+            engine: None,
+            socket: None,
+            state: None,
+            instances: 50,
+            per_caller: 10,
+            start: Duration::from_secs(60),
+            owner: String::new(),
+        }
+    }
 }
 
 /// One server to be started.
@@ -42,6 +59,8 @@ pub struct RunPlan {
     pub secrets: Vec<RunSecret>,
     /// How long it may be idle.
     pub idle: Duration,
+    /// Each caller has an instance of their own, also without a credential that is brought to it.
+    pub per_caller: bool,
 }
 
 /// A secret of a started server.

@@ -43,6 +43,9 @@ section! {
         environment: Named<String>;
         /// Secrets of the started server, by the name of the variable they stand in. They are in no file, log or image.
         secrets: Named<SecretText>;
+        /// Each caller has an instance of their own. Always so when the caller's credential goes to the instance; else
+        /// say it for servers that keep something of one call for the next. Default: `false`.
+        per_caller: bool;
         /// How long a started server may be idle before it is ended. Default: `10m`.
         idle: Period;
     }

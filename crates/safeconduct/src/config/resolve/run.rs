@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use safeconduct_runtime::launch::{Destination, Mount, Network, Permissions, Program, Pull, Transport};
 
 use super::{Resolver, plainly};
@@ -41,8 +42,18 @@ impl Resolver<'_> {
             state: text(|runtime| &runtime.state).map(|path| self.path(&path)),
             instances: number(runtime.and_then(|runtime| runtime.instances.given()), INSTANCES),
             per_caller: number(runtime.and_then(|runtime| runtime.per_caller.given()), PER_CALLER),
+            owner: self.owner(),
             start: runtime.and_then(|runtime| runtime.start.value()).map_or(START, |period| period.0),
         }
+    }
+
+    /// A name that another configuration does not have, and this one has again after a restart.
+    fn owner(&self) -> String {
+        let directory = &self.surroundings.directory;
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+        let listen = self.file.listen.value().map_or_else(String::new, |address| address.0.to_string());
+        let digest = digest(&SHA256, format!("{}\0{listen}", directory.display()).as_bytes());
+        digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What is started, and how it is addressed inside.
@@ -70,6 +81,7 @@ impl Resolver<'_> {
             environment,
             secrets: secrets?,
             idle,
+            per_caller: server.per_caller.or(false),
         };
         Some((url, run))
     }
@@ -85,6 +97,7 @@ impl Resolver<'_> {
             ("environment", place(&server.environment)),
             ("secrets", place(&server.secrets)),
             ("idle", place(&server.idle)),
+            ("per_caller", place(&server.per_caller)),
         ];
         for (setting, place) in settings {
             let Some(place) = place else { continue };

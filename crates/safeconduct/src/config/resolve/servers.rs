@@ -1,8 +1,10 @@
 //! The MCP servers.
 
+use safeconduct_runtime::launch::Transport;
+
 use super::Resolver;
 use crate::config::decode::At;
-use crate::config::plan::{RunPlan, ServerPlan};
+use crate::config::plan::{DeliverPlan, RunPlan, ServerPlan};
 use crate::config::raw::Server;
 
 /// Names that would stand for something else in the gateway's own paths.
@@ -37,10 +39,20 @@ impl Resolver<'_> {
         let scopes = self.scopes(server);
         let credential = self.chain(&server.credential);
         let runs = endpoint.as_ref().and_then(|(_, run)| run.as_ref());
+        let over_stdio = runs.is_some_and(|run| run.transport == Transport::Stdio);
         let deliver = self.deliver(server, runs.is_some());
         self.signable(server, deliver.as_ref());
         if let (Some(chain), Some(deliver)) = (&credential, &deliver) {
             self.takes_what_is_given(server, chain, deliver);
+        }
+        if let (true, Some(DeliverPlan::Header { .. } | DeliverPlan::SigV4 { .. }), Some(steps)) =
+            (over_stdio, &deliver, &credential)
+            && !steps.is_empty()
+        {
+            self.problems
+                .error(name.span.clone(), "a server that is spoken to over its standard streams takes no header")
+                .label("its credential has nowhere to go")
+                .help("deliver: { env: NAME }, { file: NAME }, { gcp_metadata: true }, { aws_container: true } or { azure_identity: true }");
         }
         // Without a public URL, which was complained about, the rest is checked and the plan is not made.
         let public_url = public_url.unwrap_or_default();

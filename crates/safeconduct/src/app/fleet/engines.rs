@@ -1,0 +1,108 @@
+//! The engines that are in use: each is looked for when a server first needs it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use safeconduct_runtime::egress::{Common, EgressLog};
+use safeconduct_runtime::engine::docker::{Docker, Progress, Settings, Step, Surroundings, Wanted};
+use safeconduct_runtime::engine::process::ProcessEngine;
+use safeconduct_runtime::engine::{Engine, EngineError};
+use tokio::sync::Mutex;
+
+use super::ways_out::WaysOut;
+use crate::config::plan::{EngineWord, RuntimePlan};
+
+/// See the module.
+pub(super) struct Engines {
+    plan: RuntimePlan,
+    log: Arc<dyn EgressLog>,
+    found: Mutex<BTreeMap<&'static str, Arc<dyn Engine>>>,
+}
+
+impl Engines {
+    pub(super) fn new(plan: &RuntimePlan, log: Arc<WaysOut>) -> Self {
+        Self { plan: plan.clone(), log, found: Mutex::default() }
+    }
+
+    /// The engine of this name; None: Docker or Podman, whichever answers.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn engine(&self, word: Option<EngineWord>) -> Result<Arc<dyn Engine>, EngineError> {
+        let name = word.map_or("any", EngineWord::word);
+        let mut found = self.found.lock().await;
+        if let Some(engine) = found.get(name) {
+            return Ok(engine.clone());
+        }
+        let engine: Arc<dyn Engine> = match word {
+            Some(EngineWord::Process) => Arc::new(ProcessEngine::new()),
+            _ => Arc::new(self.containers(word).await?),
+        };
+        found.insert(name, engine.clone());
+        Ok(engine)
+    }
+
+    async fn containers(&self, word: Option<EngineWord>) -> Result<Docker, EngineError> {
+        let docker = connect(&self.plan, word, self.log.clone()).await?;
+        if let Some(lacking) = docker.lacking().first() {
+            return Err(EngineError::Refused(format!("it cannot enforce {lacking}")));
+        }
+        tracing::info!(
+            engine = docker.name(),
+            version = docker.version(),
+            link = docker.link(),
+            "container engine"
+        );
+        // What a gateway of this name left behind when it crashed.
+        let swept = docker.sweep(|_| false).await?;
+        if swept.containers > 0 {
+            tracing::warn!(
+                containers = swept.containers,
+                "removed what an earlier run of this gateway left behind"
+            );
+        }
+        Ok(docker)
+    }
+}
+
+/// A connection to the engine that the plan means.
+pub(crate) async fn connect(
+    plan: &RuntimePlan,
+    word: Option<EngineWord>,
+    log: Arc<dyn EgressLog>,
+) -> Result<Docker, EngineError> {
+    let wanted = match (&plan.socket, word) {
+        (Some(socket), _) => Wanted::At(format!("unix://{}", socket.display())),
+        (None, Some(EngineWord::Docker)) => Wanted::Docker,
+        (None, Some(EngineWord::Podman)) => Wanted::Podman,
+        (None, _) => Wanted::Any,
+    };
+    let mut settings = Settings::new(plan.owner.as_str());
+    settings.state = vec![plan.state.clone().unwrap_or_else(default_state)];
+    settings.program = std::env::current_exe().ok();
+    settings.egress = Common { log, ..Common::default() };
+    settings.progress = Arc::new(Pulls);
+    Docker::find(&wanted, Surroundings::of_process(), settings).await
+}
+
+/// `$XDG_STATE_HOME/safeconduct` or `~/.local/state/safeconduct`.
+pub(crate) fn default_state() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    base.unwrap_or_else(std::env::temp_dir).join("safeconduct")
+}
+
+/// Pulls take long: what they do is in the log.
+struct Pulls;
+
+impl Progress for Pulls {
+    fn step(&self, image: &str, step: &Step<'_>) {
+        match step.bytes {
+            Some((done, all)) => {
+                tracing::debug!(image, layer = step.layer, status = step.status, done, all, "pull")
+            }
+            None => tracing::info!(image, layer = step.layer, status = step.status, "pull"),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The servers that are started here: the path's [`Berths`](safeconduct_proxy::berth::Berths) on one side, the runtime
+//! on the other. This is the one place where the two meet.
+
+mod bringing;
+mod engines;
+mod launches;
+mod lines;
+mod reaching;
+mod ways_out;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use safeconduct_core::audit::Sink;
+use safeconduct_core::revocation::Revocation;
+use safeconduct_identity::acquire::Credentials;
+use safeconduct_proxy::admin::Lines;
+use safeconduct_proxy::gateway::Gateway;
+use safeconduct_runtime::delivery::Delivery;
+use safeconduct_runtime::supervise::{BerthStatus, Berths, Bounds};
+use tokio::runtime::Handle;
+
+pub(crate) use self::engines::connect as container_engine;
+
+use self::bringing::Bringing;
+use self::engines::Engines;
+use self::launches::serving;
+use self::reaching::Reaching;
+use self::ways_out::WaysOut;
+use super::Failed;
+use super::revoker::Follower;
+use crate::config::Plan;
+use crate::config::plan::{DeliverPlan, ServerPlan};
+
+/// All started servers. It outlives a reload: an instance whose part of the file did not change runs on.
+pub(super) struct Fleet {
+    berths: Arc<Berths<Bringing>>,
+    engines: Engines,
+    ways_out: Arc<WaysOut>,
+    runtime: Handle,
+}
+
+impl Fleet {
+    /// An empty one.
+    pub(super) fn new(plan: &Plan, sink: Arc<dyn Sink>, runtime: &Handle) -> Arc<Self> {
+        let bounds = Bounds {
+            total: plan.runtime.instances as usize,
+            per_caller: plan.runtime.per_caller as usize,
+            ..Bounds::default()
+        };
+        let ways_out = Arc::new(WaysOut::new(sink.clone()));
+        let berths = Berths::new(runtime.clone(), bounds);
+        let watched = berths.clone();
+        runtime.spawn(async move { watched.watch(move || sink.now()).await });
+        let engines = Engines::new(&plan.runtime, ways_out.clone());
+        Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone() })
+    }
+
+    /// Takes over what a plan wants started. Blocks while an engine is looked for.
+    ///
+    /// # Errors
+    /// When there is no engine; then nothing changes.
+    pub(super) fn serve(&self, plan: &Plan, gateway: &Gateway) -> Result<(), Failed> {
+        let mut all = Vec::new();
+        for server in &plan.servers {
+            let Some(run) = &server.run else { continue };
+            let engine = self
+                .runtime
+                .block_on(self.engines.engine(run.engine.or(plan.runtime.engine)))
+                .map_err(|error| Failed::of(format!("servers.{}", server.name), error))?;
+            all.push(serving(plan, server, run, engine));
+        }
+        self.ways_out.known(gateway.entrance.servers.values());
+        self.berths.serve(all);
+        Ok(())
+    }
+
+    /// The berths of one plan, for the path.
+    pub(super) fn berths(
+        self: &Arc<Self>,
+        plan: &Plan,
+        credentials: &Arc<Credentials>,
+    ) -> Arc<dyn safeconduct_proxy::berth::Berths> {
+        let deliveries: HashMap<Box<str>, Arc<Delivery>> = plan
+            .servers
+            .iter()
+            .filter_map(|server| match &server.deliver {
+                DeliverPlan::Instance(delivery) => {
+                    Some((server.name.as_str().into(), Arc::new(delivery.clone())))
+                }
+                _ => None,
+            })
+            .collect();
+        Arc::new(Reaching::new(
+            self.berths.clone(),
+            self.ways_out.clone(),
+            deliveries,
+            plan.servers
+                .iter()
+                .filter(|server| own(server))
+                .map(|server| server.name.as_str().into())
+                .collect(),
+            credentials.clone(),
+            self.runtime.clone(),
+        ))
+    }
+
+    /// What runs, for status.
+    pub(super) fn status(&self) -> Vec<BerthStatus> {
+        self.berths.status()
+    }
+
+    /// What the instances of a server say; None for one that is not started here.
+    pub(super) fn logs(&self, server: &str, follow: bool) -> Option<Lines> {
+        let known = self.ways_out.is_started(server);
+        known.then(|| lines::of(&self.berths.logs(server), follow))
+    }
+
+    /// Ends what runs of a server; the next call starts it again.
+    pub(super) async fn stop(&self, server: &str) -> Option<usize> {
+        let known = self.ways_out.is_started(server);
+        if known { Some(self.berths.stop(server).await) } else { None }
+    }
+
+    /// What a server that learns has asked for, as lines to paste.
+    pub(super) fn learned(&self, server: &str) -> String {
+        self.ways_out.learned(server)
+    }
+
+    /// Ends all of them. Blocks.
+    pub(super) fn end(&self) {
+        self.runtime.block_on(self.berths.end());
+    }
+}
+
+/// Instances of a caller whose login has ended, end.
+impl Follower for Fleet {
+    fn revoked(&self, revocation: &Revocation) {
+        let berths = self.berths.clone();
+        let callers = self.ways_out.callers(|who| revocation.covers(who));
+        self.runtime.spawn(async move {
+            for who in callers {
+                berths.revoke(&who.issuer, &who.subject).await;
+            }
+        });
+    }
+}
+
+/// Whether each caller has an instance of their own.
+fn own(server: &ServerPlan) -> bool {
+    matches!(server.deliver, DeliverPlan::Instance(_))
+        || server.run.as_ref().is_some_and(|run| run.per_caller)
+}
