@@ -144,10 +144,14 @@ impl Grant for EntraOboConfig {
         request
     }
 
-    fn challenged(&self, request: &mut Fieldset, challenge: Option<&str>) {
-        if let Some(claims) = claims::parameter(self.challenged, challenge) {
+    fn challenged(&self, request: &mut Fieldset, claims: Option<&str>) {
+        if let Some(claims) = claims::parameter(self.challenged, claims) {
             request.text("claims", &claims);
         }
+    }
+
+    fn heeds_claims(&self) -> bool {
+        true
     }
 
     fn identify(&self, fields: &mut Fields) {

@@ -3,14 +3,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use rcgen::{CertificateParams, KeyPair};
 use safeconduct_testkit::canary;
 use safeconduct_testkit::client::Client;
 use safeconduct_testkit::clock::Clock;
 use safeconduct_testkit::entra::{Application, Entra, GRAPH, Proof, TENANT};
 use safeconduct_testkit::idp::{Mint, User};
-use safeconduct_testkit::keys::{Algorithm, SigningKey};
+use safeconduct_testkit::keys::{Algorithm, SigningKey, claims_of};
 use safeconduct_testkit::verify::{Trust, Verifier};
+use safeconduct_testkit::wire::Reply;
 use serde_json::{Value, json};
 
 use crate::world::{HOUR, Plan, World};
@@ -43,6 +45,10 @@ fn register(entra: &Entra, proof: Proof) {
 
 /// `client` are the lines of the client `app`, without its name and identifier.
 async fn world(entra: &Entra, client: &str) -> World {
+    world_of(entra, client, Plan::default()).await
+}
+
+async fn world_of(entra: &Entra, client: &str, plan: Plan) -> World {
     let credential = format!(
         "[{{ entra_obo: {{ tenant: {TENANT}, client: app, authority: \"{}\", scopes: [\"{GRAPH}/User.Read\"] }} }}]",
         entra.authority()
@@ -55,7 +61,7 @@ async fn world(entra: &Entra, client: &str) -> World {
             entra.issuer()
         ),
         clients: format!("  app: {{ client_id: {APP}, {client} }}"),
-        ..Plan::default()
+        ..plan
     })
     .await
 }
@@ -116,6 +122,46 @@ async fn claims_that_entra_wants_end_at_the_caller_and_a_login_that_has_them_get
     let answer = better.call("echo", json!({"text": "hello"})).await.unwrap();
     assert!(answer.text().contains("hello"), "{}", answer.message());
     assert_eq!(arrived(&tenant.entra, &tenant.world).await["acrs"], json!(["c1"]));
+}
+
+/// What the API behind wants of a token is asked of Entra; a login that has it goes through at once, another one ends
+/// at its own client.
+/// Edge: 57
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_the_api_behind_wants_are_asked_for_and_met_by_a_login_that_has_them() {
+    let entra = started().await;
+    let secret = canary::secret("entra");
+    register(&entra, Proof::Secret(secret.clone()));
+    let lines = format!("auth: client_secret_post, client_secret: \"inline:{secret}\"");
+    let tenant = Tenant { world: world_of(&entra, &lines, Plan::scripted()).await, entra };
+    let wanted = r#"{"access_token":{"acrs":{"essential":true,"value":"c2"}}}"#;
+    let challenge = format!("Bearer error=\"insufficient_claims\", claims=\"{}\"", STANDARD.encode(wanted));
+    let backend = tenant.world.backend();
+    backend.answers(move |seen| {
+        let acrs = &claims_of(seen.bearer().unwrap_or_default())["acrs"];
+        if *acrs != json!(["c2"]) {
+            return Reply::json(StatusCode::UNAUTHORIZED, &json!({})).header("www-authenticate", &challenge);
+        }
+        let result = json!({"resultType": "complete", "content": [{"type": "text", "text": "fine"}]});
+        Reply::json(StatusCode::OK, &json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result}))
+    });
+    let called = async |user: &str, more: Value| {
+        let token = tenant.entra.mint_with(user, APP, "Mcp.Call", HOUR, &more);
+        Client::modern(&tenant.world.url()).bearer(&token).call("echo", json!({})).await.unwrap()
+    };
+    assert_eq!(called("alice@example.com", json!({ "acrs": ["c2"] })).await.text(), "fine");
+    let asked: Vec<Option<String>> = tenant
+        .entra
+        .log()
+        .to(&format!("/{TENANT}/oauth2/v2.0/token"))
+        .iter()
+        .map(|seen| seen.form().one("claims").map(str::to_owned))
+        .collect();
+    assert_eq!(asked, [None, Some(wanted.to_owned())]);
+    let refused = called("bob@example.com", json!({})).await;
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    let told = refused.header("www-authenticate").unwrap();
+    assert!(told.contains("insufficient_claims") && told.contains(&STANDARD.encode(wanted)), "{told}");
 }
 
 /// Edge: 60

@@ -61,8 +61,10 @@ impl State {
         if evaluated {
             claims["xms_cc"] = json!(["cp1"]);
         }
-        if let Some(acrs) = user.get("acrs") {
-            claims["acrs"] = acrs.clone();
+        // Said only of what was wanted.
+        let shown: Vec<&String> = context.iter().chain(&asked).collect();
+        if !shown.is_empty() {
+            claims["acrs"] = json!(shown);
         }
         let scopes: Vec<String> = granted.iter().map(|scope| format!("{api}/{scope}")).collect();
         let mut answer = json!({

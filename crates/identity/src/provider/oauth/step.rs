@@ -36,13 +36,36 @@ pub(in crate::provider) trait Grant: Send + Sync + 'static {
     fn request(&self, asked: &Asked) -> Fieldset;
 
     /// Adds the claims that the API behind wants of the new token (JSON), where they can be asked for.
-    fn challenged(&self, _request: &mut Fieldset, _challenge: Option<&str>) {}
+    fn challenged(&self, _request: &mut Fieldset, _claims: Option<&str>) {}
+
+    /// Whether [`Grant::challenged`] does that.
+    fn heeds_claims(&self) -> bool {
+        false
+    }
 
     /// The request with everything.
-    fn whole(&self, asked: &Asked, challenge: Option<&str>) -> Fieldset {
+    fn whole(&self, asked: &Asked, claims: Option<&str>) -> Fieldset {
         let mut request = self.request(asked);
-        self.challenged(&mut request, challenge);
+        self.challenged(&mut request, claims);
         request
+    }
+
+    /// The claims that the API behind wants.
+    ///
+    /// # Errors
+    /// What it wants is none: only the caller's own login can be of another class or newer.
+    fn claims<'a>(&self, given: &'a Given) -> Result<Option<&'a str>, ExchangeError> {
+        let Some(challenge) = given.warrant.challenge().filter(|_| self.heeds_claims()) else {
+            return Ok(None);
+        };
+        match challenge.claims.as_deref() {
+            Some(claims) => Ok(Some(claims)),
+            None => Err(ExchangeError::StepUp {
+                acr_values: challenge.acr_values.as_deref().map(str::to_owned),
+                max_age: challenge.max_age,
+                claims: None,
+            }),
+        }
     }
 
     /// Adds what else shapes the answer, or whether it is accepted.
@@ -152,12 +175,17 @@ impl<G: Grant> Provider for Step<G> {
         self.grant.subject_use()
     }
 
+    fn heeds_challenges(&self) -> bool {
+        self.grant.heeds_claims()
+    }
+
     fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging {
         let (grant, wire) = (self.grant.clone(), self.wire.clone());
         let given = Given { subject, warrant: warrant.clone(), now };
         Box::pin(async move {
             let asked = grant.targets().asked(given.warrant.principal())?;
-            let (request, repeat) = (grant.whole(&asked, None), grant.repeat(&given.subject));
+            let claims = grant.claims(&given)?;
+            let (request, repeat) = (grant.whole(&asked, claims), grant.repeat(&given.subject));
             let (began, mut made) = (tokio::time::Instant::now(), 0);
             loop {
                 let refusal = match grant.at().ask(&wire, now, repeat, || request.form(&given)).await? {
