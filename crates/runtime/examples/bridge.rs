@@ -15,6 +15,7 @@ use safeconduct_runtime::logs::Log;
 use safeconduct_runtime::stdio::{Bridge, NotStarted, Options, Sharing, Spawn, Spawned, Starting};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 
 struct Local {
     engine: ProcessEngine,
@@ -73,9 +74,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut outside, &mut inside).await });
         }
     };
+    let mut told = signal(SignalKind::terminate())?;
     tokio::select! {
         served = serving => return served,
         _ = tokio::signal::ctrl_c() => {}
+        _ = told.recv() => {}
     }
     bridge.end("The bridge is being stopped.").await;
     Ok(())

@@ -42,6 +42,7 @@ impl ProcessEngine {
         tracing::warn!(
             "engine `process`: servers run as this user, not confined: files and network are open to them; for development only"
         );
+        Scratch::clear_orphans();
         Self(())
     }
 }

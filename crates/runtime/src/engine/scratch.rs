@@ -9,6 +9,7 @@ use aws_lc_rs::rand;
 use safeconduct_core::secret::Secret;
 
 const MEMORY: &str = "/dev/shm";
+const PREFIX: &str = "safeconduct-process-";
 /// Readable by this user alone.
 const DIRECTORY: u32 = 0o700;
 const FILE: u32 = 0o600;
@@ -26,14 +27,28 @@ impl Scratch {
         let mut random = [0; 8];
         rand::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
         let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let memory = Path::new(MEMORY);
-        let below = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let root = below.join(format!("safeconduct-{instance}-{hex}"));
+        let root = below().join(format!("{PREFIX}{}-{instance}-{hex}", std::process::id()));
         let scratch = Self { home: root.join("home"), temporary: root.join("tmp"), root };
         for directory in [&scratch.root, &scratch.home, &scratch.temporary] {
             DirBuilder::new().mode(DIRECTORY).create(directory)?;
         }
         Ok(scratch)
+    }
+
+    /// Removes what programs left behind that were killed.
+    pub(super) fn clear_orphans() {
+        let entries = std::fs::read_dir(below()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+            let gone = owner.is_some_and(|owner| {
+                owner.parse::<u32>().is_ok() && !Path::new("/proc").join(owner).exists()
+            });
+            if gone {
+                // Another user's, or already gone: nothing to do about it.
+                drop(std::fs::remove_dir_all(entry.path()));
+            }
+        }
     }
 
     pub(super) fn home(&self) -> &Path {
@@ -81,6 +96,11 @@ impl Drop for Scratch {
     }
 }
 
+fn below() -> PathBuf {
+    let memory = Path::new(MEMORY);
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -89,6 +109,16 @@ mod tests {
     use safeconduct_core::secret::Secret;
 
     use super::Scratch;
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_what_is_in_use_is_not() {
+        let used = Scratch::new("used").unwrap();
+        // No process has this number: it is above the largest that Linux gives.
+        let left = super::below().join("safeconduct-process-4194305-left-00");
+        std::fs::create_dir(&left).unwrap();
+        Scratch::clear_orphans();
+        assert!(used.root.exists() && !left.exists());
+    }
 
     #[test]
     fn a_file_stays_inside_is_replaced_whole_and_is_this_users_alone() {

@@ -25,12 +25,15 @@ pub(super) struct Ask<'a> {
     pub(super) session: Option<Arc<Session>>,
     /// A process is idle in spite of it.
     pub(super) idle: bool,
+    /// It asks for log lines (2026-07-28).
+    pub(super) logs: bool,
 }
 
 impl<'a> Ask<'a> {
     /// A request that leaves as it is, but for what is exchanged in all of them.
     pub(super) fn new(text: &'a Bytes, parts: &'a Parts<'a>, stream: Arc<Stream>) -> Self {
-        Self { text, parts, edits: Vec::new(), stream, session: None, idle: false }
+        let logs = parts.in_meta(LOG_LEVEL_KEY).is_some();
+        Self { text, parts, edits: Vec::new(), stream, session: None, idle: false, logs }
     }
 }
 
@@ -49,7 +52,7 @@ impl Process {
     /// # Errors
     /// The process is over.
     pub(super) async fn ask(self: &Arc<Self>, ask: Ask<'_>, cancels: bool) -> Result<Ticket, Over> {
-        let Ask { text, parts, mut edits, stream, session, idle } = ask;
+        let Ask { text, parts, mut edits, stream, session, idle, logs } = ask;
         let number = self.common.number();
         let method = parts.method();
         let token =
@@ -60,7 +63,7 @@ impl Process {
             stream,
             session,
             talks: talks(&method),
-            logs: parts.in_meta(LOG_LEVEL_KEY).is_some(),
+            logs,
             listens: method == "subscriptions/listen",
             idle,
         };

@@ -197,7 +197,7 @@ impl Call {
         let mut reader = stream.reader();
         let edits = self.said(parts, input);
         let session = Some(self.session.clone());
-        let ask = Ask { edits, session, ..Ask::new(&self.body, parts, stream) };
+        let ask = Ask { edits, session, logs: true, ..Ask::new(&self.body, parts, stream) };
         let _ticket = self.process.ask(ask, true).await.map_err(|over| over.0)?;
         while let Some((_, item)) = reader.next().await {
             if item.last {
