@@ -4,29 +4,44 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The system's clock, or one that stands still until it is moved. Clones share the time.
+/// The system's clock, one that goes apart from it, or one that stands still until it is moved. Clones share the time.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicU64>>);
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug, Default)]
+enum Kind {
+    #[default]
+    System,
+    /// The system's, so much ahead.
+    Ahead(Duration),
+    Standing(Arc<AtomicU64>),
+}
 
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self(None)
+        Self(Kind::System)
+    }
+
+    /// A clock that is ahead of the system's.
+    pub fn ahead(by: Duration) -> Self {
+        Self(Kind::Ahead(by))
     }
 
     /// A clock that stands at `seconds` since the Unix epoch.
     pub fn standing_at(seconds: u64) -> Self {
-        Self(Some(Arc::new(AtomicU64::new(seconds.saturating_mul(1_000_000)))))
+        Self(Kind::Standing(Arc::new(AtomicU64::new(seconds.saturating_mul(1_000_000)))))
     }
 
     /// Microseconds since the Unix epoch.
     pub fn micros(&self) -> u64 {
-        match &self.0 {
-            Some(fake) => fake.load(Ordering::SeqCst),
-            None => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX)),
-        }
+        let ahead = match &self.0 {
+            Kind::Standing(fake) => return fake.load(Ordering::SeqCst),
+            Kind::Ahead(by) => *by,
+            Kind::System => Duration::ZERO,
+        };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ahead;
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Whole seconds since the Unix epoch (RFC 7519 NumericDate).
@@ -36,14 +51,14 @@ impl Clock {
 
     /// Moves a standing clock forward. The system's clock is not moved.
     pub fn advance(&self, by: Duration) {
-        if let Some(fake) = &self.0 {
+        if let Kind::Standing(fake) = &self.0 {
             fake.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
         }
     }
 
     /// Sets a standing clock, in seconds since the epoch. The system's clock is not set.
     pub fn set(&self, seconds: u64) {
-        if let Some(fake) = &self.0 {
+        if let Kind::Standing(fake) = &self.0 {
             fake.store(seconds.saturating_mul(1_000_000), Ordering::SeqCst);
         }
     }
@@ -62,6 +77,12 @@ mod tests {
         assert_eq!(other.micros(), 1_002_500_000);
         other.set(7);
         assert_eq!(clock.secs(), 7);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_goes_on() {
+        let (system, ahead) = (Clock::system(), Clock::ahead(Duration::from_secs(400)));
+        assert!((399..=401).contains(&(ahead.secs() - system.secs())));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod abroad;
 pub mod api;
+pub mod aws;
 pub mod backend;
 pub mod canary;
 pub mod client;

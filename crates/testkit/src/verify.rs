@@ -46,6 +46,23 @@ impl Verifier {
     /// # Errors
     /// Says why it is not good, without repeating it.
     pub async fn verify(&self, token: &str) -> Result<Value, String> {
+        let claims = self.signed(token).await?;
+        let audiences = words(&claims["aud"]);
+        if !audiences.iter().any(|audience| self.trust.audiences.iter().any(|own| own == audience)) {
+            return Err(format!(
+                "for the audience {}, not {}",
+                audiences.join(" "),
+                self.trust.audiences.join(" ")
+            ));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a token that the issuer signed and that has not ended, for whomever it is.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub async fn signed(&self, token: &str) -> Result<Value, String> {
         let kid = decode_header(token).map_err(|_| "not a JWT")?.kid.ok_or("no kid")?;
         let known = self.known(&kid);
         let key = match known {
@@ -82,14 +99,6 @@ impl Verifier {
     fn judge(&self, claims: &Value) -> Result<(), String> {
         if claims["iss"] != self.trust.issuer.as_str() {
             return Err(format!("issued by {}", claims["iss"]));
-        }
-        let audiences = words(&claims["aud"]);
-        if !audiences.iter().any(|audience| self.trust.audiences.iter().any(|own| own == audience)) {
-            return Err(format!(
-                "for the audience {}, not {}",
-                audiences.join(" "),
-                self.trust.audiences.join(" ")
-            ));
         }
         let now = self.clock.secs();
         if claims["exp"].as_u64().is_none_or(|end| end <= now) {

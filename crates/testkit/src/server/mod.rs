@@ -18,6 +18,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
+use crate::aws::Signed;
 use crate::client::MODERN;
 use crate::wire::{Edge, Faults, Log, Reply, Seen, Serve};
 use streams::Lane;
@@ -41,6 +42,8 @@ pub struct Options {
     pub orders: String,
     /// The warehouse API.
     pub warehouse: String,
+    /// It is a service of AWS: requests must be signed, and the warehouse is its own.
+    pub signed: Option<Signed>,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             validates: false,
             orders: String::new(),
             warehouse: String::new(),
+            signed: None,
         }
     }
 }
@@ -178,6 +182,9 @@ impl Serve for State {
     async fn serve(self: Arc<Self>, seen: Seen) -> Reply {
         if seen.path() != "/mcp" {
             return Reply::empty(StatusCode::NOT_FOUND);
+        }
+        if let Some(refusal) = self.options.signed.as_ref().and_then(|signed| signed.by(&seen).err()) {
+            return *refusal;
         }
         let message: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
         if self.is_modern(&seen, &message) {

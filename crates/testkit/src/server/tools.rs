@@ -19,6 +19,10 @@ impl State {
         match params["name"].as_str().unwrap_or_default() {
             "list_orders" => Ok(self.ask_api(request, Method::GET, &self.options.orders, "/orders").await),
             "refund" => Ok(self.ask_api(request, Method::POST, &self.options.orders, "/refunds").await),
+            "read_warehouse" if self.options.signed.is_some() => {
+                Ok(self.in_aws(request, "warehouse:ReadStock"))
+            }
+            "drop_table" if self.options.signed.is_some() => Ok(self.in_aws(request, "warehouse:DropTable")),
             "read_warehouse" => {
                 Ok(self.ask_api(request, Method::GET, &self.options.warehouse, "/stock").await)
             }
@@ -56,6 +60,19 @@ impl State {
             }
             Err(error) => said(&format!("the API cannot be reached: {error}"), true),
         }
+    }
+
+    /// As a service of AWS does it: by the rights of the role that the request was signed for.
+    fn in_aws(&self, request: &Request, action: &str) -> Value {
+        let Some(signed) = &self.options.signed else { return said("not in AWS", true) };
+        let Ok(session) = signed.by(&request.seen) else { return said("not signed", true) };
+        if let Err(why) = signed.account.authorize(&session, action) {
+            return said(&why, true);
+        }
+        let answer = json!({"rows": [{"sku": "bolt-m6", "stock": 1200}], "as": session.arn()});
+        let mut result = said(&answer.to_string(), false);
+        result["structuredContent"] = json!({"status": 200, "answer": answer});
+        result
     }
 
     /// Legacy: a request of the server on the stream. Modern: a result that wants input, and a second round.

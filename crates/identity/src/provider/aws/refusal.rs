@@ -25,8 +25,9 @@ const SENTENCES: [(&str, &str); 4] = [
     ("Signature expired", "the clock of this machine is wrong"),
 ];
 
-/// That the identity provider could not be reached from AWS: it says so with the code of a bad token.
-const UNREACHED: &str = "Couldn't retrieve verification key";
+/// That the identity provider could not be reached from AWS: it says so with the code of a bad token, and with more than
+/// one kind of apostrophe before this.
+const UNREACHED: &str = "retrieve verification key from your identity provider";
 
 impl Said {
     pub(super) fn read(answer: &Answer) -> Self {
@@ -49,7 +50,7 @@ impl Said {
     /// True when another attempt may fare better.
     pub(super) fn passes(&self) -> bool {
         match self.code.as_str() {
-            "InvalidIdentityToken" => self.message.starts_with(UNREACHED),
+            "InvalidIdentityToken" => self.message.contains(UNREACHED),
             "IDPCommunicationError"
             | "Throttling"
             | "ThrottlingException"
