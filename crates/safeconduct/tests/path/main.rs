@@ -15,6 +15,7 @@ mod answers;
 mod as_whom;
 mod audit;
 mod audit_first;
+mod aws;
 mod bound;
 mod challenges;
 mod codes;

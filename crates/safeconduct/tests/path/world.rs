@@ -8,6 +8,7 @@ use std::time::Duration;
 use safeconduct::app::{self, Running};
 use safeconduct::config;
 use safeconduct_testkit::abroad::{self, Abroad};
+use safeconduct_testkit::aws::{Aws, Role, Signed};
 use safeconduct_testkit::backend::Backend;
 use safeconduct_testkit::canary;
 use safeconduct_testkit::client::Client;
@@ -16,11 +17,14 @@ use safeconduct_testkit::idp::{Idp, Rule, User};
 use safeconduct_testkit::log_watch::{self, Watched};
 use safeconduct_testkit::oauth;
 use safeconduct_testkit::server::{McpServer, Options};
+use safeconduct_testkit::verify::Trust;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 /// What a caller's token must be for.
 pub(crate) const AUDIENCE: &str = "mcp-server";
+/// To whom the identity provider issues callers' tokens.
+pub(crate) const CLIENT: &str = "mcp-client";
 /// What the exchanged token is for.
 pub(crate) const BACKEND: &str = "backend-server";
 /// An hour.
@@ -61,6 +65,8 @@ pub(crate) struct Plan {
     pub(crate) clients: String,
     /// The `audit` line.
     pub(crate) audit: String,
+    /// The roles of an AWS account, and its clock: its token service is `@STS@`, and the server takes its signatures.
+    pub(crate) aws: Option<(Vec<Role>, Clock)>,
 }
 
 impl Default for Plan {
@@ -76,6 +82,7 @@ impl Default for Plan {
             issuer: String::new(),
             clients: String::new(),
             audit: "{ file: \"@DIR@/audit.jsonl\", arguments: digest }".into(),
+            aws: None,
         }
     }
 }
@@ -92,6 +99,7 @@ pub(crate) struct World {
     pub(crate) idp: Idp,
     /// The other domain's authorization server, where the configuration speaks of `@ABROAD@`.
     abroad: Option<Abroad>,
+    aws: Option<Aws>,
     server: Option<McpServer>,
     backend: Option<Backend>,
     pub(crate) gateway: Option<Running>,
@@ -152,10 +160,23 @@ impl World {
         idp.allow(
             Rule::new("gateway", AUDIENCE, BACKEND).scope("backend-mcp:tools:call", "backend-api:read"),
         );
+        let aws = match &plan.aws {
+            Some((roles, clock)) => {
+                let trust = Trust { issuer: idp.issuer().into(), audiences: vec![CLIENT.into()] };
+                Some(Aws::start(trust, roles.clone(), clock.clone()).await.unwrap())
+            }
+            None => None,
+        };
         let (mut server, mut backend) = (None, None);
         let url = match &plan.behind {
             Behind::Server(options) => {
-                let started = McpServer::start(options.clone()).await.unwrap();
+                let signed = aws.as_ref().map(|aws| Signed {
+                    account: aws.account().clone(),
+                    region: "us-east-1",
+                    service: "aws-mcp",
+                });
+                let options = Options { signed, ..options.clone() };
+                let started = McpServer::start(options).await.unwrap();
                 let url = started.url();
                 server = Some(started);
                 url
@@ -174,6 +195,7 @@ impl World {
         let mut world = Self {
             idp,
             abroad,
+            aws,
             server,
             backend,
             gateway: None,
@@ -224,6 +246,7 @@ audit: {audit}
         let text = text
             .replace("@IDP@", self.idp.issuer())
             .replace("@ABROAD@", abroad)
+            .replace("@STS@", &self.aws.as_ref().map(Aws::url).unwrap_or_default())
             .replace("@DIR@", &self.dir.display().to_string());
         std::fs::write(self.config(), text).unwrap();
     }
@@ -248,6 +271,11 @@ audit: {audit}
     /// The other domain's authorization server.
     pub(crate) fn abroad(&self) -> &Abroad {
         self.abroad.as_ref().unwrap()
+    }
+
+    /// The AWS account's token service.
+    pub(crate) fn aws(&self) -> &Aws {
+        self.aws.as_ref().unwrap()
     }
 
     /// The MCP server.
