@@ -18,13 +18,15 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use safeconduct_core::server::Delivery;
-    use safeconduct_identity::provider::{EntraOboConfig, Provider, TokenEndpoint as TokenEndpointConfig};
+    use safeconduct_identity::provider::{
+        EntraOboConfig, GoogleStsOptions, Provider, TokenEndpoint as TokenEndpointConfig,
+    };
     use serde_json::json;
     use tokio::sync::Semaphore;
 
     use super::support::{
         Bench, Caller, HandedOn, NOW, Reply, TokenEndpoint, assertion, aws, client_credentials, entra_obo,
-        exchange, id_jag, jwt, jwt_bearer, sent, until,
+        exchange, google, id_jag, jwt, jwt_bearer, sent, until,
     };
 
     /// One provider: how it is made for an endpoint, and what its endpoint says.
@@ -119,6 +121,41 @@ mod tests {
             granted: |token| Reply::entra(&token, "User.Read"),
             refused: || Reply::json(400, r#"{"error":"invalid_grant","error_codes":[50105]}"#),
             expired: Some(|| Reply::json(400, r#"{"error":"invalid_grant","error_codes":[500133]}"#)),
+            wrong_audience: Some(for_somebody_else),
+        },
+        Row {
+            name: "google_sts",
+            make: |url| vec![google::sts(url, GoogleStsOptions::default())],
+            delivery: Delivery::default,
+            token: issued,
+            granted: |token| Reply::granted(&token, 3600),
+            refused: || Reply::error(400, "unauthorized_client"),
+            expired: Some(|| {
+                Reply::json(
+                    400,
+                    r#"{"error":"invalid_grant","error_description":"ID Token issued at 1749625771 is stale to sign-in."}"#,
+                )
+            }),
+            wrong_audience: None,
+        },
+        Row {
+            name: "google_impersonate",
+            make: |url| vec![google::federated(), google::impersonate(url)],
+            delivery: Delivery::default,
+            token: issued,
+            granted: |token| google::impersonated(&token),
+            refused: || google::refusal(403, "PERMISSION_DENIED"),
+            expired: Some(|| google::refusal(401, "UNAUTHENTICATED")),
+            wrong_audience: None,
+        },
+        Row {
+            name: "google_id_token",
+            make: |url| vec![google::federated(), google::id_token(url)],
+            delivery: Delivery::default,
+            token: || jwt(&json!({ "aud": google::SERVICE, "exp": NOW.secs() + 3600 })),
+            granted: |token| Reply::json(200, json!({ "token": token }).to_string()),
+            refused: || google::refusal(403, "PERMISSION_DENIED"),
+            expired: Some(|| google::refusal(401, "UNAUTHENTICATED")),
             wrong_audience: Some(for_somebody_else),
         },
         Row {

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod entra;
 pub mod events;
 pub mod forge;
+pub mod google;
 pub mod idp;
 pub mod keyring;
 pub mod keys;

@@ -21,6 +21,7 @@ pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
     pub form: Vec<(String, String)>,
+    pub body: Bytes,
     /// The client's certificate, DER, where the connection has one.
     pub certificate: Option<Vec<u8>>,
 }
@@ -200,6 +201,7 @@ async fn answer(
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             headers: head.headers,
             form: decoded(&body),
+            body,
             certificate,
         };
         log.push(asked.clone());
@@ -224,7 +226,7 @@ fn decoded(body: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8(body.to_vec()).unwrap();
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs
-        .map(|pair| pair.split_once('=').unwrap())
+        .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (percent(name), percent(value)))
         .collect()
 }

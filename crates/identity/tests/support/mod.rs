@@ -6,6 +6,7 @@ pub mod aws;
 mod call;
 mod clock;
 mod endpoint;
+pub mod google;
 mod grants;
 mod papers;
 

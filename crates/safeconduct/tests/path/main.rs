@@ -25,6 +25,7 @@ mod doorstep;
 mod entra;
 mod eras;
 mod exchange;
+mod google;
 mod grants;
 mod greedy;
 mod hammer;

@@ -13,6 +13,7 @@ use safeconduct_testkit::backend::Backend;
 use safeconduct_testkit::canary;
 use safeconduct_testkit::client::Client;
 use safeconduct_testkit::clock::Clock;
+use safeconduct_testkit::google::{self, Google};
 use safeconduct_testkit::idp::{Idp, Rule, User};
 use safeconduct_testkit::log_watch::{self, Watched};
 use safeconduct_testkit::oauth;
@@ -100,6 +101,8 @@ pub(crate) struct World {
     /// The other domain's authorization server, where the configuration speaks of `@ABROAD@`.
     abroad: Option<Abroad>,
     aws: Option<Aws>,
+    /// Google, where the configuration speaks of `@GOOGLE@`.
+    google: Option<Google>,
     server: Option<McpServer>,
     backend: Option<Backend>,
     pub(crate) gateway: Option<Running>,
@@ -126,6 +129,19 @@ async fn abroad(idp: &Idp, client: oauth::Client) -> Abroad {
             .assertion_for("gateway"),
     );
     abroad
+}
+
+/// A provider of a pool at Google that takes the tokens of this provider.
+pub(crate) const POOL: &str =
+    "//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/corp/providers/idp";
+
+/// Google, which knows the support team, and an account that alice may impersonate.
+async fn google(idp: &Idp) -> Google {
+    let trust = Trust { issuer: idp.issuer().to_owned(), audiences: vec![AUDIENCE.into()] };
+    let pool = google::Pool { provider: POOL.into(), trust, groups: vec!["support".into()] };
+    let email = "analyst@p.iam.gserviceaccount.com".into();
+    let analyst = google::Account { email, users: vec!["alice".into()] };
+    Google::start(pool, vec![analyst], Clock::system()).await.unwrap()
 }
 
 /// A port that nobody else takes. The public URL must be known before the gateway listens, and the gateway's
@@ -155,6 +171,10 @@ impl World {
         idp.add_client(client.clone());
         let abroad = match plan.credential.contains("@ABROAD@") {
             true => Some(abroad(&idp, client).await),
+            false => None,
+        };
+        let google = match plan.credential.contains("@GOOGLE@") {
+            true => Some(google(&idp).await),
             false => None,
         };
         idp.allow(
@@ -196,6 +216,7 @@ impl World {
             idp,
             abroad,
             aws,
+            google,
             server,
             backend,
             gateway: None,
@@ -247,6 +268,7 @@ audit: {audit}
             .replace("@IDP@", self.idp.issuer())
             .replace("@ABROAD@", abroad)
             .replace("@STS@", &self.aws.as_ref().map(Aws::url).unwrap_or_default())
+            .replace("@GOOGLE@", self.google.as_ref().map(Google::url).unwrap_or_default())
             .replace("@DIR@", &self.dir.display().to_string());
         std::fs::write(self.config(), text).unwrap();
     }
@@ -276,6 +298,11 @@ audit: {audit}
     /// The AWS account's token service.
     pub(crate) fn aws(&self) -> &Aws {
         self.aws.as_ref().unwrap()
+    }
+
+    /// Google.
+    pub(crate) fn google(&self) -> &Google {
+        self.google.as_ref().unwrap()
     }
 
     /// The MCP server.
