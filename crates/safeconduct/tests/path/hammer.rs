@@ -171,7 +171,8 @@ impl Watch {
     }
 }
 
-/// Edge: 35, 39, 43, 63, 76. Row: A18
+/// Edge: 35, 39, 43, 63, 76
+/// Row: A18
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_credential_and_no_answer_is_ever_somebody_elses() {
     let world = World::with(Plan { behind: crate::world::Behind::Scripted, ..revoke::plan() }).await;

@@ -30,7 +30,8 @@ fn error(answer: &Answer) -> Value {
     answer.message()["error"].clone()
 }
 
-/// Edge: 59. Row: X5
+/// Edge: 59
+/// Row: X5
 #[tokio::test(flavor = "multi_thread")]
 async fn a_modern_client_is_asked_for_a_page_and_its_call_goes_through_once_that_was_opened() {
     let mut world = World::with(Plan::scripted()).await;
@@ -86,7 +87,8 @@ async fn a_user_who_does_not_want_to_open_the_page_is_not_asked_again() {
     assert_eq!(world.backend().log().count(), 0);
 }
 
-/// Edge: 59. Row: X5
+/// Edge: 59
+/// Row: X5
 #[tokio::test(flavor = "multi_thread")]
 async fn a_legacy_client_is_asked_for_a_page_by_the_error_of_its_revision() {
     let world = World::start().await;

@@ -466,3 +466,26 @@ async fn a_refused_caller_is_told_to_log_in_again() {
     );
     assert_eq!((&line["fault"], &line["backend"]), (&json!("caller"), &Value::Null));
 }
+
+/// Edge: 68, 70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_on_with_a_newer_token_of_its_caller_and_with_nobody_elses() {
+    let world = World::with(plan()).await;
+    let alice = world.legacy("alice").await;
+    let on_session = |token: &str| {
+        let client = Client::legacy(&world.url()).bearer(token);
+        client.set_session(alice.session().as_deref());
+        client
+    };
+    let newer = on_session(&world.idp.mint("alice", AUDIENCE, "backend-mcp:tools:call", 2 * HOUR));
+    assert_eq!(within(newer.listen(None)).await.unwrap().status, 200);
+    assert!(calls(&newer).await);
+    let other = on_session(&world.token("carol"));
+    assert_eq!(within(other.listen(None)).await.unwrap().status, 404);
+    assert_eq!(other.end().await.unwrap().status, 404);
+    let ended = Mint::user("alice").audience(AUDIENCE).claim("exp", 1_700_000_000);
+    assert_eq!(on_session(&world.idp.issue(&ended)).end().await.unwrap().status, 401);
+    assert!(calls(&alice).await, "neither ended it");
+    assert!(newer.end().await.unwrap().status.is_success());
+    assert_eq!(alice.list("tools").await.unwrap().status, 404);
+}

@@ -126,6 +126,7 @@ async fn what_a_legacy_caller_left_behind_is_read_to_its_end() {
     within(finished).await.expect("the server could say all that it had to say");
 }
 
+/// Edge: 67
 /// Row: A11
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_callers_token() {
