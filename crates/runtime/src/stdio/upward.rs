@@ -157,14 +157,8 @@ impl Call {
             Err(_) => None,
         };
         match answer {
-            Some(answer) => {
-                eprintln!("ANSWER {answer:?} ended {}", self.outer.has_ended());
-                self.outer.answer(answer)
-            }
-            None => {
-                eprintln!("NONE");
-                self.outer.end()
-            }
+            Some(answer) => self.outer.answer(answer),
+            None => self.outer.end(),
         }
     }
 
