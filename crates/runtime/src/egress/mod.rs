@@ -48,7 +48,8 @@ pub use self::log::{EgressLog, Event, Learned, Outcome, Reason, Traced, Way, Who
 use self::pace::Pace;
 pub use self::resolve::{Resolve, Resolving, System};
 use self::rules::Rules;
-use self::tunnel::{Aim, Io};
+use self::tunnel::Aim;
+pub(crate) use self::tunnel::Io;
 use crate::destination::LONGEST_NAME;
 use crate::engine::Listener;
 use crate::launch::Network;

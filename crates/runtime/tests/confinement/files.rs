@@ -97,6 +97,8 @@ async fn of_the_host_only_what_was_named_is_there() {
         "/etc/hostname",
         "/etc/hosts",
         "/run/.containerenv",
+        "/run",
+        "/var/tmp",
     ];
     for mount in mounts.as_array().unwrap() {
         let place = mount["at"].as_str().unwrap();

@@ -9,6 +9,7 @@ use bollard::models::{
     Mount as EngineMount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, NetworkingConfig,
     ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
+use rustix::process::{Resource, getrlimit};
 use safeconduct_core::secret::Secret;
 
 use super::facts::Facts;
@@ -19,6 +20,10 @@ use crate::launch::{FILES, Launch, Mount, Program, Transport};
 
 /// Bytes of `/dev/shm`.
 const SHARED_MEMORY: u64 = 64 << 20;
+/// Files that a process may have open.
+const FILES_OPEN: i64 = 8192;
+/// Processes of one user of the host: those of all containers that run as the same user count together.
+const PROCESSES: i64 = 32768;
 /// Bytes of log that the engine keeps of a server that is spoken to over HTTP, in each of two files.
 const LOG_SIZE: &str = "10m";
 
@@ -34,6 +39,8 @@ pub(super) struct Outfit<'a> {
     pub(super) files: Option<PathBuf>,
     /// A file to stand at `/etc/resolv.conf`, for an engine that makes none.
     pub(super) resolv_conf: Option<PathBuf>,
+    /// Where the engine finds a filter of system calls, for one whose own is too wide.
+    pub(super) seccomp: Option<PathBuf>,
     /// Network and own address on it; None: no network at all.
     pub(super) network: Option<(String, Ipv4Addr)>,
     /// Who answers questions for names.
@@ -75,10 +82,7 @@ impl Outfit<'_> {
             stdin_once: Some(stdio),
             tty: Some(false),
             // What the image would have run inside, again and again, by itself.
-            healthcheck: Some(HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
+            healthcheck: self.image.config.healthcheck.is_some().then(no_healthcheck),
             networking_config: self.network.as_ref().map(endpoint),
             host_config: Some(self.host_config(stdio)),
             ..ContainerCreateBody::default()
@@ -87,31 +91,19 @@ impl Outfit<'_> {
 
     fn host_config(&self, stdio: bool) -> HostConfig {
         let permissions = &self.launch.permissions;
-        let mut tmpfs = HashMap::from([("/tmp".to_owned(), scratch(permissions.tmp))]);
-        // A volume that the image declares would be a writable place on the host's disk.
-        for volume in self.image.config.volumes.iter().flatten() {
-            if !self.mounts.iter().any(|(mount, _)| mount.inside.as_os_str() == volume.as_str()) {
-                tmpfs.insert(volume.clone(), scratch(permissions.tmp));
-            }
-        }
         HostConfig {
             privileged: Some(false),
             cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            security_opt: Some(self.security()),
             readonly_rootfs: Some(true),
             memory: Some(signed(permissions.memory)),
             // Memory and swap together: no swap.
             memory_swap: Some(signed(permissions.memory)),
             nano_cpus: Some(i64::from(permissions.cpus) * 1_000_000),
             pids_limit: Some(i64::from(permissions.pids)),
-            // No dumps of memory, which the host might keep.
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("core".to_owned()),
-                soft: Some(0),
-                hard: Some(0),
-            }]),
+            ulimits: Some(ulimits()),
             shm_size: Some(signed(SHARED_MEMORY.min(permissions.memory))),
-            tmpfs: Some(tmpfs),
+            tmpfs: Some(self.tmpfs()),
             mounts: Some(self.binds()),
             binds: self.files.as_ref().map(|host| {
                 let label = if self.facts.selinux { ",Z" } else { "" };
@@ -135,6 +127,29 @@ impl Outfit<'_> {
         }
     }
 
+    fn security(&self) -> Vec<String> {
+        let filter = self.seccomp.as_ref().map(|host| format!("seccomp={}", host.display()));
+        std::iter::once("no-new-privileges".to_owned()).chain(filter).collect()
+    }
+
+    /// Places in memory that are instead of what would be on the host's disk, or where the engine would put writable
+    /// ones.
+    fn tmpfs(&self) -> HashMap<String, String> {
+        let scratch = |size| format!("rw,nosuid,nodev,noexec,size={size},mode=1777");
+        let tmp = self.launch.permissions.tmp;
+        let mut places = HashMap::from([("/tmp".to_owned(), scratch(tmp))]);
+        let named = |place: &str| self.mounts.iter().any(|(mount, _)| mount.inside.as_os_str() == place);
+        if self.facts.podman {
+            for place in ["/run", "/var/tmp"].into_iter().filter(|place| !named(place)) {
+                places.insert(place.to_owned(), "ro,nosuid,nodev,noexec,size=4096".to_owned());
+            }
+        }
+        for volume in self.image.config.volumes.iter().flatten().filter(|volume| !named(volume)) {
+            places.insert(volume.clone(), scratch(tmp));
+        }
+        places
+    }
+
     fn binds(&self) -> Vec<EngineMount> {
         let bind = |source: String, target: String, read_only: bool| EngineMount {
             typ: Some(MountType::BIND),
@@ -156,6 +171,10 @@ impl Outfit<'_> {
             self.resolv_conf.iter().map(|host| bind(text(host), "/etc/resolv.conf".to_owned(), true));
         named.chain(resolv).collect()
     }
+}
+
+fn no_healthcheck() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }
 }
 
 fn environment(
@@ -187,8 +206,20 @@ fn endpoint((name, address): &(String, Ipv4Addr)) -> NetworkingConfig {
     NetworkingConfig { endpoints_config: Some(HashMap::from([(name.clone(), settings)])) }
 }
 
-fn scratch(bytes: u64) -> String {
-    format!("rw,nosuid,nodev,noexec,size={bytes},mode=1777")
+/// No dumps of memory, which the host might keep; few open files; and a number of processes, where Podman would ask for
+/// one that not every machine grants. How many there may really be says the control group.
+fn ulimits() -> Vec<ResourcesUlimits> {
+    let own = |what| getrlimit(what).maximum.and_then(|most| i64::try_from(most).ok());
+    let files = own(Resource::Nofile).unwrap_or(FILES_OPEN).min(FILES_OPEN);
+    let processes = own(Resource::Nproc).unwrap_or(PROCESSES).min(PROCESSES);
+    [("core", 0, 0), ("nofile", files.min(1024), files), ("nproc", processes, processes)]
+        .into_iter()
+        .map(|(name, soft, hard)| ResourcesUlimits {
+            name: Some(name.to_owned()),
+            soft: Some(soft),
+            hard: Some(hard),
+        })
+        .collect()
 }
 
 /// The bridge has an address of IPv6 that nobody gave it; where the kernel knows of none, there is nothing to turn off.
@@ -217,7 +248,7 @@ fn signed(bytes: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::ImageConfig;
+    use bollard::models::{HealthConfig, ImageConfig};
     use safeconduct_core::secret::Secret;
     use serde_json::{Value, json};
 
@@ -253,7 +284,11 @@ mod tests {
             selinux: false,
             lacking: vec![],
         };
-        let config = ImageConfig { volumes: Some(vec!["/data".into()]), ..ImageConfig::default() };
+        let config = ImageConfig {
+            volumes: Some(vec!["/data".into()]),
+            healthcheck: Some(HealthConfig::default()),
+            ..ImageConfig::default()
+        };
         let image = Image { id: "sha256:1".into(), config };
         let mut outfit = Outfit {
             owner: "gw",
@@ -263,6 +298,7 @@ mod tests {
             mounts: vec![],
             files: None,
             resolv_conf: None,
+            seccomp: None,
             network: None,
             names: INSIDE,
             hosts: vec![],
@@ -290,7 +326,6 @@ mod tests {
             ("LogConfig", json!({"Type": "none"})),
             ("RestartPolicy", json!({"Name": "no"})),
             ("ExtraHosts", json!([])),
-            ("Ulimits", json!([{"Name": "core", "Soft": 0, "Hard": 0}])),
         ] {
             assert_eq!(host[name], value, "{name}");
         }
@@ -308,6 +343,7 @@ mod tests {
         }
         let scratch = "rw,nosuid,nodev,noexec,size=67108864,mode=1777";
         assert_eq!(host["Tmpfs"], json!({"/tmp": scratch, "/data": scratch}));
+        assert_eq!(host["Ulimits"][0], json!({"Name": "core", "Soft": 0, "Hard": 0}));
         assert_eq!(body["Env"], json!(["A=b=c"]));
         assert_eq!(body["Image"], "sha256:1");
         assert_eq!(body["Healthcheck"]["Test"], json!(["NONE"]));

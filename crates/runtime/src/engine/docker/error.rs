@@ -37,7 +37,7 @@ fn deepest(error: &Error) -> String {
 }
 
 /// One line, without control characters: it comes from outside and goes into a log.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::engine::EngineError;
 /// Requests that take longer have failed; those that stream are not meant.
 const TIMEOUT: u64 = 120;
 /// Until an engine has said that it is there.
-const GREETING: Duration = Duration::from_secs(5);
+const GREETING: Duration = Duration::from_secs(20);
 
 /// Which engine is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

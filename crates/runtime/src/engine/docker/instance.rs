@@ -2,32 +2,35 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, StartContainerOptions,
-    WaitContainerOptions,
+    CreateContainerOptions, KillContainerOptions, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use safeconduct_core::secret::Secret;
 use tokio::sync::watch;
 
 use super::Docker;
+use super::ask;
 use super::attach::{Attached, attach};
 use super::create::Outfit;
 use super::door;
 use super::error::told;
 use super::made::{Made, to_its_end};
 use super::meeting::{INSIDE, Meeting};
+use super::oom::{self, RanOut};
 use super::place::{Prepared, Spot};
+use super::seccomp::PROFILE;
 use super::shelf::{Shelf, below};
 use super::user::{User, check, look_up};
 use super::way_out::{Running, Signs, WayOut};
 use crate::egress::{Egress, Who};
 use crate::engine::{Doing, EngineError, Exit, Instance, Pipes};
-use crate::inside::Inside;
+use crate::inside::{How, Inside};
 use crate::launch::{FILES, Ladder, Launch, Network, Transport};
 
 /// The engine may note a moment after the end why it came.
@@ -117,15 +120,17 @@ pub(super) async fn start(place: Prepared, launch: &Launch) -> Result<Arc<dyn In
 
 impl Beginning {
     async fn begin(mut self) -> Result<Started, EngineError> {
-        let api = self.docker.api();
-        let taken = api.inspect_container(&self.name, None::<InspectContainerOptions>).await;
-        if taken.is_ok() {
+        let docker = self.docker.clone();
+        let api = docker.api();
+        let turn = docker.turn().await;
+        if ask::state(docker.address(), &self.name).await.is_ok() {
             return Err(EngineError::Refused(format!("there is already a container named {}", self.name)));
         }
         self.made.container(&self.name);
         let options =
             CreateContainerOptions { name: Some(self.name.clone()), ..CreateContainerOptions::default() };
-        let container = api.create_container(Some(options), self.body).await.map_err(told)?.id;
+        let body = std::mem::take(&mut self.body);
+        let container = api.create_container(Some(options), body).await.map_err(told)?.id;
         let id = match &self.user {
             User::Id(id) => *id,
             User::Name(name) => look_up(api, &container, name).await?,
@@ -138,12 +143,19 @@ impl Beginning {
             None => Some(attach(api, &container).await?),
             Some(_) => None,
         };
+        let (running, ran_out) = (Running::default(), RanOut::default());
+        if self.http.is_none() {
+            self.watch_memory(&container, &ran_out, &running).await;
+        }
         api.start_container(&container, None::<StartContainerOptions>).await.map_err(told)?;
-        let ended = watch_end(self.docker.clone(), container.clone());
-        let running = Running::default();
+        if self.http.is_some() {
+            self.watch_memory(&container, &ran_out, &running).await;
+        }
+        drop(turn);
+        let ended = watch_end(docker.clone(), container.clone(), ran_out);
         let address = match meet(&self.place, &container, self.way_out.as_mut(), self.http, &running).await {
             // A program that ended at once is no failure of ours: whoever waits for it is told how.
-            Err(error) if self.docker.is_running(&container).await => return Err(error),
+            Err(error) if docker.is_running(&container).await => return Err(error),
             Err(_) => None,
             Ok(address) => address,
         };
@@ -168,6 +180,20 @@ impl Beginning {
     }
 }
 
+impl Beginning {
+    /// Podman has made the process of a container that was attached to, before it is started.
+    async fn watch_memory(&self, container: &str, ran_out: &RanOut, running: &Running) {
+        let ours = matches!(self.docker.meeting(), Meeting::Inside(How::Thread));
+        if self.docker.facts().podman
+            && ours
+            && let Ok(pid) = self.docker.pid(container).await
+            && let Err(error) = oom::watch(pid, Arc::clone(ran_out), running)
+        {
+            tracing::debug!(%error, "it will not be noticed when this container runs out of memory");
+        }
+    }
+}
+
 fn user_said<'a>(place: &'a Prepared, launch: &'a Launch) -> &'a str {
     launch.permissions.user.as_deref().or(place.image.config.user.as_deref()).unwrap_or_default()
 }
@@ -186,8 +212,8 @@ async fn way_out(place: &Prepared, launch: &Launch) -> Result<(Option<WayOut>, S
     Ok((Some(way), signs))
 }
 
-/// The place of the in-memory files, if there are any. Podman writes no `resolv.conf` for a container without a
-/// network: then ours stands there too.
+/// The place of the in-memory files, if there are any, and of what Podman needs besides: a filter of system calls, and
+/// a `resolv.conf`, which it does not write for a container without a network.
 fn shelf(place: &Prepared, launch: &Launch) -> Result<Option<Arc<Shelf>>, EngineError> {
     if let Some((path, _)) = launch.files.iter().find(|(path, _)| below(path).is_none()) {
         return Err(EngineError::Forbidden(format!(
@@ -195,12 +221,20 @@ fn shelf(place: &Prepared, launch: &Launch) -> Result<Option<Arc<Shelf>>, Engine
             path.display()
         )));
     }
-    if launch.files.is_empty() && !needs_resolv_conf(place) {
+    let needed = !launch.files.is_empty() || needs_resolv_conf(place);
+    if !needed && !place.docker.facts().podman {
         return Ok(None);
     }
+    let shelves = match place.docker.shelves() {
+        Err(error) if !needed => {
+            tracing::warn!(%error, "system calls are filtered as Podman does by default, which is less");
+            return Ok(None);
+        }
+        other => other?,
+    };
     let facts = place.docker.facts();
     let gives = !facts.rootless && !facts.remapped;
-    let shelf = Arc::new(place.docker.shelves()?.shelf(&launch.instance, gives).map_err(in_memory)?);
+    let shelf = Arc::new(shelves.shelf(&launch.instance, gives).map_err(in_memory)?);
     place.made.shelf(Arc::clone(&shelf));
     for (file, content) in &launch.files {
         shelf.put(file, content).map_err(in_memory)?;
@@ -235,6 +269,10 @@ fn outfit<'a>(
         }
         None => None,
     };
+    let seccomp = match shelf.filter(|_| docker.facts().podman) {
+        Some(shelf) => Some(shelf.aside("seccomp.json", PROFILE).map_err(in_memory)?),
+        None => None,
+    };
     let network = match place.spot_made() {
         Some(Spot::Network(network)) => Some((network.name.clone(), network.instance())),
         _ => None,
@@ -254,6 +292,7 @@ fn outfit<'a>(
         mounts,
         files: shelf.filter(|_| !launch.files.is_empty()).map(Shelf::host_files),
         resolv_conf,
+        seccomp,
         network,
         names: place.spot_made().map_or(INSIDE, Spot::gateway),
         hosts: signs.hosts,
@@ -300,10 +339,17 @@ async fn meet(
 }
 
 /// Waits for the end once, for all who ask.
-fn watch_end(docker: Docker, container: String) -> watch::Receiver<Option<Result<Exit, EngineError>>> {
+fn watch_end(
+    docker: Docker,
+    container: String,
+    ran_out: RanOut,
+) -> watch::Receiver<Option<Result<Exit, EngineError>>> {
     let (tell, told_end) = watch::channel(None);
     tokio::spawn(async move {
-        let end = docker.end(&container).await;
+        let mut end = docker.end(&container).await;
+        if let Ok(exit) = &mut end {
+            exit.out_of_memory |= exit.code.is_none() && ran_out.load(Ordering::Acquire);
+        }
         tell.send_replace(Some(end));
     });
     told_end
@@ -327,26 +373,22 @@ impl Docker {
     }
 
     async fn exit(&self, container: &str) -> Result<Exit, EngineError> {
-        let state = self.state(container).await?;
+        let state = ask::state(self.address(), container).await?;
         // A process that a signal ended has 128 and the signal's number as its code.
-        let code = state.exit_code.filter(|code| !(129..=192).contains(code));
-        Ok(Exit { code, out_of_memory: state.oom_killed == Some(true) })
-    }
-
-    async fn state(&self, container: &str) -> Result<bollard::models::ContainerState, EngineError> {
-        let found =
-            self.api().inspect_container(container, None::<InspectContainerOptions>).await.map_err(told)?;
-        Ok(found.state.unwrap_or_default())
+        let code = Some(state.exit_code).filter(|code| !(129..=192).contains(code));
+        Ok(Exit { code, out_of_memory: code.is_none() && state.out_of_memory })
     }
 
     async fn pid(&self, container: &str) -> Result<u32, EngineError> {
-        let state = self.state(container).await?;
-        let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        pid.ok_or_else(|| EngineError::Refused("the container has ended".to_owned()))
+        let pid = ask::state(self.address(), container).await?.pid;
+        u32::try_from(pid)
+            .ok()
+            .filter(|pid| *pid > 0)
+            .ok_or_else(|| EngineError::Refused("the container has ended".to_owned()))
     }
 
     async fn is_running(&self, container: &str) -> bool {
-        self.state(container).await.is_ok_and(|state| state.running == Some(true))
+        ask::state(self.address(), container).await.is_ok_and(|state| state.running)
     }
 
     pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {

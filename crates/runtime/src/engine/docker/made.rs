@@ -1,6 +1,7 @@
 //! What was made for one instance, to be taken away again: also when the start was broken off half-way.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bollard::query_parameters::RemoveContainerOptions;
 
@@ -8,6 +9,10 @@ use super::Docker;
 use super::error::told;
 use super::shelf::Shelf;
 use crate::engine::EngineError;
+
+/// How often a removal is tried again, and after how long.
+const ATTEMPTS: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Dropped with something left in it, it takes that away in the background.
 pub(super) struct Made {
@@ -65,9 +70,7 @@ impl Things {
     async fn take_away(mut self, docker: &Docker) -> (Self, Result<(), EngineError>) {
         let mut result = Ok(());
         if let Some(name) = &self.container {
-            let options =
-                RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
-            match gone(docker.api().remove_container(name, Some(options)).await) {
+            match docker.remove_container(name).await {
                 Ok(()) => self.container = None,
                 Err(error) => result = Err(error),
             }
@@ -91,6 +94,39 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     doing: impl Future<Output = Result<T, EngineError>> + Send + 'static,
 ) -> Result<T, EngineError> {
     tokio::spawn(doing).await.unwrap_or_else(|error| Err(EngineError::Refused(error.to_string())))
+}
+
+impl Docker {
+    /// Removes a container, running or not; one that is gone is removed. An engine that is in the middle of noticing
+    /// its end refuses for a moment.
+    pub(super) async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let mut attempts = 0;
+        loop {
+            let options =
+                RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+            let turn = self.turn().await;
+            let removed = gone(self.api().remove_container(name, Some(options)).await);
+            drop(turn);
+            match removed {
+                Err(EngineError::Refused(why)) if attempts < ATTEMPTS && passes(&why) => attempts += 1,
+                other => return other,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Refusals that pass: Podman does not end what is about to end, Docker not what it is about to remove.
+fn passes(why: &str) -> bool {
+    [
+        "state improper",
+        "could not be stopped",
+        "did not receive an exit event",
+        "resource busy",
+        "in progress",
+    ]
+    .iter()
+    .any(|passing| why.contains(passing))
 }
 
 /// Removed, or not there any more.

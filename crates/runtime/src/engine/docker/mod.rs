@@ -12,6 +12,7 @@
 //! - as an ordinary user who may speak to Docker: at the host's address on a **bridge** of the instance. What listens
 //!   there on all addresses can be reached by the instance; a rootless engine does not have that.
 
+mod ask;
 mod attach;
 mod create;
 mod door;
@@ -25,10 +26,12 @@ mod made;
 mod meeting;
 mod mounts;
 mod network;
+mod oom;
 mod own;
 mod place;
 mod reference;
 mod registries;
+mod seccomp;
 mod settings;
 mod shelf;
 mod subnet;
@@ -40,6 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker as Api;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::facts::Facts;
 use self::find::{Address, Connected};
@@ -62,6 +66,7 @@ pub struct Docker(Arc<Inner>);
 
 struct Inner {
     api: Api,
+    address: Address,
     facts: Facts,
     settings: Settings,
     meeting: Meeting,
@@ -69,7 +74,11 @@ struct Inner {
     keep: Keep,
     registries: Registries,
     around: Surroundings,
+    turns: Semaphore,
 }
+
+/// Containers that are made or removed at the same time: more only hold each other up.
+const TURNS: usize = 8;
 
 impl Docker {
     /// Finds an engine and asks what it can do.
@@ -98,7 +107,18 @@ impl Docker {
         }
         kept.extend(settings.memory.clone());
         let (keep, registries) = (Keep::new(kept), Registries::of(&around));
-        Ok(Self(Arc::new(Inner { api, facts, settings, meeting, own, keep, registries, around })))
+        Ok(Self(Arc::new(Inner {
+            api,
+            address,
+            facts,
+            settings,
+            meeting,
+            own,
+            keep,
+            registries,
+            around,
+            turns: Semaphore::new(TURNS),
+        })))
     }
 
     /// The engine's version, as it says it.
@@ -121,8 +141,17 @@ impl Docker {
         }
     }
 
+    /// Waits for a turn to make or remove something. None never happens: nobody closes the line.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.turns.acquire().await.ok()
+    }
+
     fn api(&self) -> &Api {
         &self.0.api
+    }
+
+    fn address(&self) -> &Address {
+        &self.0.address
     }
 
     fn facts(&self) -> &Facts {

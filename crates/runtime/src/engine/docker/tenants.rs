@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use bollard::container::LogOutput;
-use bollard::query_parameters::{
-    ListContainersOptions, ListNetworksOptions, LogsOptions, RemoveContainerOptions,
-};
+use bollard::query_parameters::{ListNetworksOptions, LogsOptions};
 use futures_util::{Stream, StreamExt};
 
 use super::Docker;
+use super::ask;
 use super::error::told;
 use super::labels::{INSTANCE, OWNER, SERVER, TRANSPORT, filter};
 use crate::engine::EngineError;
@@ -62,27 +61,22 @@ impl Docker {
     /// # Errors
     /// When the engine does not answer.
     pub async fn list(&self, owner: Option<&str>) -> Result<Vec<Tenant>, EngineError> {
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(filter(owner)),
-            ..ListContainersOptions::default()
-        };
-        let found = self.api().list_containers(Some(options)).await.map_err(told)?;
+        let found = ask::list(self.address(), &filter(owner)).await?;
         let mut tenants: Vec<Tenant> = found
             .into_iter()
-            .map(|summary| {
-                let labels = summary.labels.unwrap_or_default();
+            .map(|listed| {
+                let labels = listed.labels.unwrap_or_default();
                 let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
                 Tenant {
-                    id: summary.id.unwrap_or_default(),
                     owner: label(OWNER),
                     server: label(SERVER),
                     instance: label(INSTANCE),
                     transport: label(TRANSPORT),
-                    image: summary.image.unwrap_or_default(),
-                    state: summary.state.map(|state| state.to_string()).unwrap_or_default(),
-                    status: summary.status.unwrap_or_default(),
-                    created: summary.created.unwrap_or_default(),
+                    id: listed.id,
+                    image: listed.image,
+                    state: listed.state,
+                    status: listed.status,
+                    created: listed.created,
                 }
             })
             .collect();
@@ -133,8 +127,7 @@ impl Docker {
     /// # Errors
     /// When the engine does not answer.
     pub async fn remove(&self, tenant: &Tenant) -> Result<(), EngineError> {
-        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
-        missing_is_fine(self.api().remove_container(&tenant.id, Some(options)).await.map_err(told))?;
+        self.remove_container(&tenant.id).await?;
         let mut one = filter(Some(&tenant.owner));
         one.entry("label".to_owned()).or_default().push(format!("{INSTANCE}={}", tenant.instance));
         self.remove_networks(one, |_| true).await.map(drop)
