@@ -15,7 +15,7 @@ mod walk;
 pub use chain::CredentialPlan;
 pub use counters::{CounterSnapshot, StepFailures};
 pub use store::{CredentialLimits, CredentialStatus, CredentialStore};
-pub use walk::{Walk, Walked};
+pub use walk::{Stopped, Walk, Walked};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -146,6 +146,7 @@ mod tests {
         assert!(walk.failure.is_none());
         let walk = bench.credentials.walk(&warrant).await;
         assert_eq!(walk.granted.len(), 1);
-        assert!(matches!(walk.failure, Some(Reason::ExchangeDenied { step, .. }) if step == "exchange[2]"));
+        let stopped = walk.failure.unwrap();
+        assert_eq!((&*stopped.step, stopped.reason.code()), ("exchange[2]", "SC-C02"));
     }
 }

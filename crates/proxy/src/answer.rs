@@ -413,7 +413,7 @@ fn wanted(acr_values: &Option<String>, max_age: Option<u64>, claims: &Option<Str
 }
 
 /// The operator's text. Reasons never hold a token; what a caller sent is cut short.
-pub(crate) fn detail(reason: &Reason) -> String {
+pub fn detail(reason: &Reason) -> String {
     let mut text = match reason {
         Reason::HostNotAllowed(host) => format!("host {host:?} is not in the allow-list"),
         Reason::OriginNotAllowed(origin) => format!("origin {origin:?} is not in the allow-list"),

@@ -10,7 +10,7 @@ use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
 use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
 use crate::commands::{
-    check, completions, demo, explain, revoke, run, schema, serve, servers, token, version,
+    check, completions, demo, doctor, explain, revoke, run, schema, serve, servers, setup, token, version,
 };
 use crate::exit::Exit;
 use crate::logging;
@@ -120,6 +120,17 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// Find everything that is wrong with what the configuration needs of others, by asking them.
+    ///
+    /// Numbered checks, each with what to do: the issuers (discovery, keys, clock), the gateway as its clients see it, its clients at
+    /// the token endpoints, the MCP servers; with a token also whether it is believed, and what the server's credential chain
+    /// makes of it. Exits with 1 when a check fails.
+    #[command(after_help = "\
+Examples:
+  safeconduct doctor
+  safeconduct doctor --server orders --token-file token.jwt
+  safeconduct doctor --output json | jq '.checks[] | select(.outcome == \"fail\")'")]
+    Doctor(Box<doctor::Question>),
     /// Say whether a call would be permitted, by which policy, and what would be sent; nothing is.
     ///
     /// Exits with 0 when it is permitted and with 1 when it is denied.
@@ -142,9 +153,20 @@ Examples:
   safeconduct revoke --issuer corp --session 08a5019c-17e1-4977-8f42-65a12843ea02
   safeconduct revoke --user alice --admin http://127.0.0.1:9090 --output json | jq .credentials")]
     Revoke(revoke::Question),
-    /// Look at a token.
+    /// Look at a token, or run a chain with it.
     #[command(subcommand)]
     Token(token::Command),
+    /// Print what an administrator has to do at a provider, so that this configuration works there.
+    ///
+    /// Commands (or Terraform) and trust policies with the issuer, audiences, roles and accounts of the configuration.
+    /// Nothing is run. `doctor` tells whether it is done.
+    #[command(after_help = "\
+Examples:
+  safeconduct setup google --server warehouse > setup.sh
+  safeconduct setup aws --terraform > roles.tf
+  safeconduct setup aws --subject 'auth0|alice'     # only this caller
+  safeconduct setup keycloak --config staging.yaml")]
+    Setup(setup::Question),
     /// Print the JSON schema of the configuration file, for editors.
     #[command(after_help = "\
 Example:
@@ -228,9 +250,11 @@ impl Command {
                 None => run::run(&args, Paint::of_stderr()),
             },
             Self::Check { file, format } => check::run(&file.config, format.output, Paint::of_stderr()),
+            Self::Doctor(question) => doctor::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Revoke(question) => revoke::run(&question),
-            Self::Token(command) => token::run(&command, Paint::of_stdout()),
+            Self::Token(command) => token::run(&command, Paint::of_stdout(), Paint::of_stderr()),
+            Self::Setup(question) => setup::run(&question, Paint::of_stderr()),
             Self::Schema => schema::run(),
             Self::Version { format } => version::run(format.output),
             Self::Completions { shell } => completions::run(shell),

@@ -9,14 +9,24 @@ use safeconduct_core::refusal::Reason;
 use safeconduct_core::time::Timestamp;
 
 use super::{Credentials, Plan};
-use crate::provider::{ExchangeError, Granted, Subject, Use};
+use crate::provider::{ExchangeError, Granted, Subject, Use, said};
 
 /// How far a chain came.
 pub struct Walk {
     /// The steps that were granted, in order.
     pub granted: Vec<Walked>,
-    /// Why it went no further.
-    pub failure: Option<Reason>,
+    /// Where it went no further, and why.
+    pub failure: Option<Stopped>,
+}
+
+/// The step that a chain ends at.
+pub struct Stopped {
+    /// The step.
+    pub step: Box<str>,
+    /// What the call would be refused for.
+    pub reason: Reason,
+    /// The provider's own words, or what was seen of it; without what may be a token.
+    pub said: Option<String>,
 }
 
 /// One step's answer.
@@ -41,7 +51,8 @@ impl Credentials {
         let mut subject = Subject::Caller(warrant.subject().clone());
         for (index, leg) in (0..).map_while(|index| Some((index, chain.leg(index)?))) {
             let asking = leg.provider.exchange(warrant, subject, self.store.clock.wall());
-            let outcome = tokio::time::timeout(self.store.limits.step, asking).await;
+            let waiting = tokio::time::timeout(self.store.limits.step, asking);
+            let (outcome, said) = said::listening(waiting).await;
             match outcome.unwrap_or_else(|_| Err(too_slow())) {
                 Ok(Granted { material, usable, expires, scopes, .. }) => {
                     let material = Arc::new(material);
@@ -55,12 +66,22 @@ impl Credentials {
                     });
                 }
                 Err(error) => {
-                    walk.failure = Some(error.into_reason(chain.label(index)));
+                    let said = said.or_else(|| seen(&error));
+                    let (step, reason) = (chain.label(index).into(), error.into_reason(chain.label(index)));
+                    walk.failure = Some(Stopped { step, reason, said });
                     return walk;
                 }
             }
         }
         walk
+    }
+}
+
+/// What a reason does not tell.
+fn seen(error: &ExchangeError) -> Option<String> {
+    match error {
+        ExchangeError::Unavailable { problem, .. } | ExchangeError::Lost { problem } => Some(problem.clone()),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use zeroize::Zeroize;
 
 use super::ExchangeError;
+use super::said::masked;
 
 /// Longest lifetime that is believed; longer ones are cut to it.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -73,9 +74,14 @@ impl ErrorAnswer {
         self.error.as_deref().map(|error| visible(error, 64)).filter(|error| !error.is_empty())
     }
 
+    /// What the server says of it, whole; it may repeat a token.
+    pub(super) fn words(&self) -> &str {
+        self.error_description.as_deref().unwrap_or_default()
+    }
+
     /// What the server says of it, for the log of the operator.
     pub(super) fn description(&self) -> String {
-        self.error_description.as_deref().map(|text| visible_words(text, 256)).unwrap_or_default()
+        self.error_description.as_deref().map(|text| masked(text, 256)).unwrap_or_default()
     }
 
     /// Numbers of the refusal (Entra's AADSTS codes).
@@ -118,14 +124,6 @@ impl ErrorAnswer {
 /// Visible ASCII, cut.
 pub(super) fn visible(text: &str, longest: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(longest).collect()
-}
-
-/// Words of a description. A long one may be a token that the server repeats: it is left out.
-pub(super) fn visible_words(text: &str, longest: usize) -> String {
-    const LONG: usize = 24;
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let shown: Vec<&str> = words.map(|word| if word.len() > LONG { "[...]" } else { word }).collect();
-    shown.join(" ").chars().take(longest).collect()
 }
 
 /// Text; anything else is as if absent.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::answer::ErrorAnswer;
 use super::google::ISSUER;
+use super::said;
 use crate::client_auth::ClientAuthError;
 use crate::template::MissingClaim;
 use crate::wire::WireError;
@@ -170,6 +171,7 @@ impl From<WireError> for ExchangeError {
 impl From<ClientAuthError> for ExchangeError {
     /// The endpoint was not asked, but it is the same to everybody: this client cannot authenticate.
     fn from(error: ClientAuthError) -> Self {
+        said::note(&error.to_string());
         if let ClientAuthError::Unavailable(problem) = error {
             return Self::Unavailable { retry_after: None, problem };
         }

@@ -17,6 +17,7 @@ mod issued;
 mod jwt_bearer;
 mod kind;
 mod oauth;
+pub mod said;
 mod static_secret;
 
 pub(crate) use answer::TokenText;

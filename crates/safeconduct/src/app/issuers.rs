@@ -99,7 +99,8 @@ pub(crate) fn rules(plan: &IssuerPlan) -> IssuerRules {
     rules
 }
 
-fn source(plan: &IssuerPlan) -> Result<KeySource, Failed> {
+/// Where an issuer's keys are.
+pub(super) fn source(plan: &IssuerPlan) -> Result<KeySource, Failed> {
     Ok(match &plan.keys {
         KeysPlan::Discovery => KeySource::Discovery {
             allow_http: plan.allow_http,

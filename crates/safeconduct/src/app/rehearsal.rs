@@ -1,6 +1,10 @@
 //! What a call would be made with, without making one (`explain`): the same servers, rules, chains and keys as the
 //! gateway's, from the same functions.
 
+mod parts;
+mod walk;
+
+use std::future::Future;
 use std::sync::Arc;
 
 use safeconduct_core::caller::{IssuerRules, Principal};
@@ -52,6 +56,11 @@ impl<'p> Rehearsal<'p> {
         let wire =
             Wire::new(&config, runtime.handle().clone()).map_err(|error| Failed::of("ca_file", error))?;
         Ok(Self { plan, clients: clients::clients(plan)?, wire: Arc::new(wire), runtime })
+    }
+
+    /// Waits for something that asks by network; everything of this rehearsal does.
+    pub(crate) fn wait<T>(&self, asking: impl Future<Output = T>) -> T {
+        self.runtime.block_on(asking)
     }
 
     /// What an issuer's tokens must be like.

@@ -3,11 +3,15 @@
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
+mod pick;
 pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod servers;
+pub mod setup;
 pub mod token;
 pub mod version;
+mod yielded;

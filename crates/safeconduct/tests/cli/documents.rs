@@ -7,12 +7,13 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
     "docs/refusals.md",
     "docs/revocation.md",
+    "docs/doctor.md",
     "docs/configuration.md",
 ];
 const ENVIRONMENT: [(&str, &str); 2] =

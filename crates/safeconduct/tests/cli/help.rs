@@ -3,7 +3,7 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 20] = [
     &[],
     &["serve"],
     &["run"],
@@ -14,10 +14,13 @@ const COMMANDS: [&[&str]; 17] = [
     &["rm"],
     &["demo"],
     &["check"],
+    &["doctor"],
     &["explain"],
     &["revoke"],
     &["token"],
     &["token", "inspect"],
+    &["token", "exchange"],
+    &["setup"],
     &["schema"],
     &["version"],
     &["completions"],

@@ -10,6 +10,7 @@
     reason = "a test ends where it fails"
 )]
 
+mod doctor;
 mod documents;
 mod examples;
 mod explain;
@@ -18,5 +19,6 @@ mod help;
 mod program;
 mod run;
 mod serve;
+mod setup;
 mod snapshot;
 mod tokens;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::xml::Element;
 use crate::provider::ExchangeError;
-use crate::provider::answer::{visible, visible_words};
+use crate::provider::answer::visible;
+use crate::provider::said;
 use crate::wire::{Answer, retry_after};
 
 /// A refusal's words (`ErrorResponse`).
@@ -66,7 +67,8 @@ impl Said {
     /// For the operator: the sentence, without what is long enough to be a token, and what AWS's support asks for.
     pub(super) fn log(&self, endpoint: &str) {
         let Self { status, code, request, .. } = self;
-        let said = visible_words(&self.message, 256);
+        said::note(&format!("{code} {}", self.message));
+        let said = said::masked(&self.message, 256);
         tracing::info!(endpoint, status, code, said, request, "AWS refuses");
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::provider::ExchangeError;
+use crate::provider::{ExchangeError, said};
 
 /// The word of [`ExchangeError::Unavailable`] when Google could not reach the issuer.
 pub(in crate::provider) const ISSUER: &str = "Google could not reach the token's issuer";
@@ -33,6 +33,7 @@ pub(super) fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) 
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     let error = word(&refusal.error.status, status);
     if !refusal.error.message.is_empty() {
+        said::note(&refusal.error.message);
         // It names the service account and the permission; a token it never repeats, but who knows.
         let shown: String = refusal
             .error

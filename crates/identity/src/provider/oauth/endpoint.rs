@@ -10,7 +10,7 @@ use crate::cache::Fields;
 use crate::client_auth::{ClientAuth, Errand};
 use crate::provider::answer::{ErrorAnswer, TokenAnswer};
 use crate::provider::classify::Refusal;
-use crate::provider::{Counterpart, Description, ExchangeError};
+use crate::provider::{Counterpart, Description, ExchangeError, said};
 use crate::wire::{Answer, Endpoint, Retry, Wire, retry_after};
 
 use super::{Targets, bad};
@@ -108,6 +108,7 @@ impl TokenEndpoint {
         // Some servers put the error into a 200 (against RFC 6749 §5.2).
         if !answer.status.is_success() || refused.error().is_some() {
             let status = if answer.status.is_success() { 400 } else { status };
+            said::note(refused.words());
             let retry_after = retry_after(&answer.headers, SystemTime::now());
             let (description, trace) = (refused.description(), refused.trace());
             if !description.is_empty() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use safeconduct_identity::provider::Provider;
 use safeconduct_identity::provider::aws::{AssumeRole, AssumeRoleConfig, RoleConfig, Sts, Tag, WebIdentity};
+use safeconduct_identity::wire::Wire;
 
 use super::{Workshop, endpoint};
 use crate::app::Failed;
@@ -12,7 +13,7 @@ use crate::config::plan::{AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan};
 
 impl Workshop<'_> {
     pub(super) fn aws_web_identity(&self, plan: &AwsRolePlan) -> Result<Arc<dyn Provider>, Failed> {
-        let made = WebIdentity::new(self.aws_role(plan)?, self.sts(plan)?);
+        let made = WebIdentity::new(self.aws_role(plan)?, sts(plan, self.wire)?);
         Ok(Arc::new(made.map_err(|error| Failed::of("aws_web_identity", error))?))
     }
 
@@ -28,7 +29,7 @@ impl Workshop<'_> {
             source_identity: plan.source_identity.as_deref().map(|text| self.template(text)).transpose()?,
             tags: plan.tags.iter().map(tag).collect::<Result<_, Failed>>()?,
         };
-        let made = AssumeRole::new(config, self.sts(&plan.role)?);
+        let made = AssumeRole::new(config, sts(&plan.role, self.wire)?);
         Ok(Arc::new(made.map_err(|error| Failed::of("aws_assume_role", error))?))
     }
 
@@ -43,13 +44,14 @@ impl Workshop<'_> {
         }
         Ok(config)
     }
+}
 
-    fn sts(&self, plan: &AwsRolePlan) -> Result<Sts, Failed> {
-        let endpoint = endpoint(&plan.endpoint, plan.allow_http)?;
-        let sts = Sts::new(endpoint, &plan.region, self.wire.clone());
-        let mut sts = sts.map_err(|error| Failed::of(&plan.region, error))?;
-        sts.attempt_timeout = plan.attempt_timeout.min(plan.timeout).max(Duration::from_millis(1));
-        sts.total_timeout = plan.timeout;
-        Ok(sts)
-    }
+/// The token service of a region.
+pub(in crate::app) fn sts(plan: &AwsRolePlan, wire: &Arc<Wire>) -> Result<Sts, Failed> {
+    let endpoint = endpoint(&plan.endpoint, plan.allow_http)?;
+    let sts = Sts::new(endpoint, &plan.region, wire.clone());
+    let mut sts = sts.map_err(|error| Failed::of(&plan.region, error))?;
+    sts.attempt_timeout = plan.attempt_timeout.min(plan.timeout).max(Duration::from_millis(1));
+    sts.total_timeout = plan.timeout;
+    Ok(sts)
 }

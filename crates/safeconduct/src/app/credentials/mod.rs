@@ -7,6 +7,8 @@ mod exchange;
 mod google;
 mod grants;
 
+pub(super) use aws::sts;
+
 use std::sync::Arc;
 
 use safeconduct_core::secret::Secret;

@@ -252,12 +252,8 @@ impl Refused {
 impl Who {
     fn of(caller: &Principal, verified: bool) -> Self {
         let texts = |texts: &[Box<str>]| texts.iter().map(ToString::to_string).collect();
-        let kind = match caller.kind {
-            Kind::User => "User",
-            Kind::Workload => "Workload",
-        };
         Self {
-            principal: format!("{kind}::\"{}/{}\"", caller.issuer, caller.subject),
+            principal: named(caller),
             kind: caller.kind,
             issuer: caller.issuer_url.to_string(),
             subject: caller.subject.to_string(),
@@ -269,6 +265,15 @@ impl Who {
             verified,
         }
     }
+}
+
+/// As policies name it.
+pub(in crate::commands) fn named(caller: &Principal) -> String {
+    let kind = match caller.kind {
+        Kind::User => "User",
+        Kind::Workload => "Workload",
+    };
+    format!("{kind}::\"{}/{}\"", caller.issuer, caller.subject)
 }
 
 impl Request {

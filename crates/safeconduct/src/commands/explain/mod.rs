@@ -18,9 +18,12 @@ use safeconduct_identity::clock::{Clock as _, SystemClock};
 
 use crate::app::Rehearsal;
 use crate::cli::{File, Output};
+use crate::commands::pick;
 use crate::config::{self, Plan};
 use crate::exit::Exit;
 use crate::present::{Paint, Said};
+
+pub(super) use answer::named;
 
 /// The question, as it is typed.
 #[derive(Debug, Args)]
@@ -134,24 +137,9 @@ fn answered(
     policy: &safeconduct_core::policy::Policy,
     now: Timestamp,
 ) -> Result<answer::Explained, Unanswerable> {
-    let server = server(question, plan)?;
+    let server = pick::server(question.server.as_deref(), plan).map_err(Unanswerable::usage)?;
     let call = call::Call::read(question, policy)?;
     let rehearsal = Rehearsal::of(plan).map_err(|failed| Unanswerable::failed(failed.to_string()))?;
     let caller = caller::Caller::read(question, plan, server, &rehearsal, now)?;
     answer::Explained::of(plan, server, policy, &call, caller, &rehearsal, now)
-}
-
-fn server<'p>(question: &Question, plan: &'p Plan) -> Result<&'p config::plan::ServerPlan, Unanswerable> {
-    let names = || plan.servers.iter().map(|server| server.name.as_str());
-    match (&question.server, plan.servers.as_slice()) {
-        (Some(name), _) => plan.server(name).ok_or_else(|| {
-            let help = config::suggest(name, names()).unwrap_or_default();
-            Unanswerable::usage(format!("no server is called `{name}`: {help}"))
-        }),
-        (None, [only]) => Ok(only),
-        (None, _) => {
-            let all = names().collect::<Vec<_>>().join(", ");
-            Err(Unanswerable::usage(format!("say at which server: --server NAME, one of {all}")))
-        }
-    }
 }

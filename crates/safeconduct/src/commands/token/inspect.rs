@@ -56,7 +56,8 @@ fn shown(signed: &Signed, output: Output, now: Timestamp, paint: Paint) -> Said 
     }
 }
 
-fn table(object: &Map<String, Value>, now: Timestamp) -> String {
+/// Claims, one a row.
+pub(super) fn table(object: &Map<String, Value>, now: Timestamp) -> String {
     let rows: Vec<_> = object.iter().map(|(name, value)| (plain(name), written(name, value, now))).collect();
     columns(2, &rows)
 }
@@ -66,8 +67,7 @@ fn written(name: &str, value: &Value, now: Timestamp) -> String {
         ["exp", "iat", "nbf", "auth_time", "updated_at"].contains(&name).then(|| seconds(value)).flatten();
     match (moment, value) {
         (Some(seconds), _) => {
-            let moment = Timestamp::from_secs(seconds);
-            format!("{}, {} ({seconds})", away(moment, now), short(moment))
+            format!("{} ({seconds})", self::moment(Timestamp::from_secs(seconds), now))
         }
         (None, Value::String(text)) => plain(text),
         (None, Value::Array(many)) if many.iter().all(Value::is_string) => {
@@ -80,6 +80,11 @@ fn written(name: &str, value: &Value, now: Timestamp) -> String {
 // NumericDate may have a fraction (RFC 7519 §2).
 fn seconds(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u64))
+}
+
+/// `in 4 min, 2025-11-22T10:04:30Z`
+pub(super) fn moment(moment: Timestamp, now: Timestamp) -> String {
+    format!("{}, {}", away(moment, now), short(moment))
 }
 
 // Without the milliseconds, which a token does not have.

@@ -1,5 +1,6 @@
-//! `safeconduct token`: a look at a token. Nothing is verified, and the signature is never printed.
+//! `safeconduct token`: a look at a token, and what a chain makes of it. A signature is never printed.
 
+mod exchange;
 mod inspect;
 
 use std::io::Read as _;
@@ -37,12 +38,25 @@ Examples:
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Run a server's credential chain with a token, as the gateway would, and show what each step gives.
+    ///
+    /// The token is verified as at the gateway, the token endpoints are really asked, nothing is taken from a cache. What is
+    /// shown are claims, lifetimes and scopes, or which step failed, why, and what to do; no token and no signature.
+    /// Exits with 1 when a step fails.
+    #[command(after_help = "\
+Examples:
+  safeconduct token exchange --server orders --token-file token.jwt
+  pbpaste | safeconduct token exchange --token-stdin -o json | jq '.steps[].granted.claims'
+  safeconduct token exchange --server orders --token-file token.jwt --print-token > exchanged.jwt")]
+    Exchange(Box<exchange::Question>),
 }
 
 /// Does it.
-pub fn run(command: &Command, paint: Paint) -> Said {
+pub fn run(command: &Command, paint: Paint, people: Paint) -> Said {
+    let now = SystemClock::new().wall();
     match command {
-        Command::Inspect { file, output } => inspect::run(file, *output, SystemClock::new().wall(), paint),
+        Command::Inspect { file, output } => inspect::run(file, *output, now, paint),
+        Command::Exchange(question) => exchange::run(question, now, paint, people),
     }
 }
 
