@@ -46,4 +46,4 @@ curl -sSf -X POST "$KEYCLOAK/admin/realms" -H "authorization: Bearer $ADMIN_TOKE
 start backend "$FIXTURE" --require-bearer-audience backend --record "$RUN/backend.jsonl"
 start_gateway keycloak "ISSUER=$KEYCLOAK/realms/interop" "BACKEND=$(url_of backend)"
 
-python3 "$INTEROP/keycloak/drive.py" "$KEYCLOAK" "http://$GATEWAY" "$RUN/backend.jsonl"
+ADMIN_TOKEN=$ADMIN_TOKEN python3 "$INTEROP/keycloak/drive.py" "$KEYCLOAK" "http://$GATEWAY" "$RUN/backend.jsonl"

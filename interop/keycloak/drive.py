@@ -7,7 +7,9 @@ Prints a line for everything that holds and ends with `N passed, M failed`.
 
 import base64
 import json
+import os
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -44,6 +46,10 @@ def audiences(token_claims):
 
 
 def log_in(user, client="cli"):
+    return tokens_of(user, client)["access_token"]
+
+
+def tokens_of(user, client="cli"):
     form = {
         "grant_type": "password",
         "client_id": client,
@@ -54,7 +60,20 @@ def log_in(user, client="cli"):
     data = urllib.parse.urlencode(form).encode()
     status, _, body = fetch(f"{ISSUER}/protocol/openid-connect/token", data)
     assert status == 200, f"Keycloak refused {user}: {status} {body}"
-    return json.loads(body)["access_token"]
+    return json.loads(body)
+
+
+def register_logout():
+    """Keycloak tells the gateway of each session of the client `cli` that ends."""
+    headers = {"authorization": f"Bearer {os.environ['ADMIN_TOKEN']}", "content-type": "application/json"}
+    clients = f"{KEYCLOAK}/admin/realms/interop/clients"
+    client = json.loads(fetch(f"{clients}?clientId=cli", headers=headers)[2])[0]
+    client["attributes"] |= {
+        "backchannel.logout.url": f"{GATEWAY}/backchannel-logout/corp",
+        "backchannel.logout.session.required": "true",
+    }
+    status, _, body = fetch(f"{clients}/{client['id']}", json.dumps(client).encode(), headers, "PUT")
+    assert status == 204, f"{status} {body}"
 
 
 class Session:
@@ -155,6 +174,33 @@ def tokens_that_are_not_good(alice):
     check(yes and 'error="invalid_token"' in challenge, "a changed token: 401 invalid_token")
 
 
+def a_logout_at_keycloak(bob):
+    """Alice logs out at Keycloak; Keycloak tells the gateway, whose clients are told to log in again."""
+    register_logout()
+    tokens, other = tokens_of("alice"), tokens_of("alice")
+    alice = tokens["access_token"]
+    check(claims(alice).get("sid"), "Keycloak's tokens name the session")
+    session, second = Session(alice), Session(other["access_token"])
+    check("result" in session.call("whoami"), "alice's call is answered before")
+    form = urllib.parse.urlencode({"client_id": "cli", "refresh_token": tokens["refresh_token"]}).encode()
+    status, _, body = fetch(f"{ISSUER}/protocol/openid-connect/logout", form)
+    assert status == 204, f"{status} {body}"
+    began = time.monotonic()
+    while not refused(alice)[0] and time.monotonic() < began + 5:
+        time.sleep(0.02)
+    took = time.monotonic() - began
+    check(took < 1, f"her token is refused {took:.2f} s after the logout, with {claims(alice)['exp'] - time.time():.0f} s to go")
+    check('error="invalid_token"' in refused(alice)[1], "as one that is not valid any more")
+    check("result" in second.call("whoami"), "her other login goes on")
+    check(Session(bob).tools() == [], "and so does bob's")
+    again = Session(log_in("alice"))
+    check("result" in again.call("whoami"), "a new login is let in")
+    stale = {**again.headers, "mcp-session-id": session.headers["mcp-session-id"]}
+    message = {"jsonrpc": "2.0", "id": 9, "method": "tools/list"}
+    status, _, _ = fetch(ENDPOINT, json.dumps(message).encode(), stale)
+    check(status == 404, "the MCP session of the login that ended is unknown to it")
+
+
 def what_the_backend_saw(*users_tokens):
     with open(RECORD, encoding="utf-8") as file:
         record = file.read()
@@ -186,6 +232,7 @@ def main():
     part(the_allowed_group, alice)
     part(the_other_group, bob)
     part(tokens_that_are_not_good, alice)
+    part(a_logout_at_keycloak, bob)
     part(what_the_backend_saw, alice, bob)
     failed = RESULTS.count(False)
     print(f"{len(RESULTS) - failed} passed, {failed} failed")
