@@ -47,11 +47,15 @@ enum Command {
 Examples:
   safeconduct demo
   safeconduct demo --output json | jq '.scenes[].checks[]'
+  safeconduct demo --cloud aws
   safeconduct demo --keep     # leaves it running, with commands to paste")]
     Demo {
         /// Leave it running, and print commands to paste.
         #[arg(long)]
         keep: bool,
+        /// Play the other trust domain in the shapes of a cloud.
+        #[arg(long, value_enum)]
+        cloud: Option<demo::Cloud>,
         #[command(flatten)]
         format: Format,
     },
@@ -234,8 +238,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Said {
         match self {
-            Self::Demo { keep, format } => {
-                demo::run(demo::Options { keep, json: format.output == Output::Json })
+            Self::Demo { keep, cloud, format } => {
+                demo::run(demo::Options { keep, json: format.output == Output::Json, cloud })
             }
             Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
             Self::List(args) => servers::list(&args),

@@ -62,7 +62,10 @@ fn every_example_passes_check_without_an_error() {
         seen.push(name);
     }
     seen.sort();
-    assert_eq!(seen, ["auth0.yaml", "clients.yaml", "entra.yaml", "keycloak.yaml", "oidc.yaml", "okta.yaml"]);
+    assert_eq!(
+        seen,
+        ["auth0.yaml", "aws.yaml", "clients.yaml", "entra.yaml", "keycloak.yaml", "oidc.yaml", "okta.yaml"]
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Account {
     /// Issues keys for a session of a role.
     pub(super) fn issue(&self, role: &Role, name: &str, lifetime: Duration, about: About) -> Session {
         let session = Session {
-            id: format!("ASIA{}", canary::random_hex().to_ascii_uppercase()),
+            id: key_id(),
             // With what keys and tokens of AWS have in them, and URLs and forms do not bear.
             secret: format!("{}/+", canary::secret("aws-secret")),
             token: format!("{}//+==", canary::secret("aws-session")),
@@ -145,6 +145,12 @@ impl Account {
     pub(super) fn know(&self, session: Session) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id.clone(), session);
     }
+}
+
+/// Twenty characters, as those of temporary keys are.
+fn key_id() -> String {
+    let letters = canary::random_hex().to_ascii_uppercase();
+    format!("ASIA{}", letters.chars().take(16).collect::<String>())
 }
 
 /// What is said of a session beside its role and name.

@@ -136,7 +136,7 @@ impl Provider for AssumeRole {
     }
 
     fn description(&self) -> Description {
-        self.config.role.description(self.name(), self.sts.url(), Some("sigv4"))
+        self.config.role.description(self.name(), self.sts.url())
     }
 
     fn identify(&self, fields: &mut Fields) {

@@ -107,17 +107,12 @@ impl RoleConfig {
         self.session_name.input(caller, fields)
     }
 
-    pub(super) fn description(
-        &self,
-        step: &str,
-        endpoint: &str,
-        authentication: Option<&'static str>,
-    ) -> Description {
+    pub(super) fn description(&self, step: &str, endpoint: &str) -> Description {
         Description {
             step: step.into(),
             endpoint: Some(endpoint.into()),
             client: None,
-            authentication,
+            authentication: None,
             audience: vec![self.role.text().into()],
             scopes: self.policy_arns.clone(),
         }

@@ -40,7 +40,7 @@ impl Provider for WebIdentity {
     }
 
     fn description(&self) -> Description {
-        self.config.description(self.name(), self.sts.url(), None)
+        self.config.description(self.name(), self.sts.url())
     }
 
     fn identify(&self, fields: &mut Fields) {

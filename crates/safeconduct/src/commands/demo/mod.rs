@@ -1,6 +1,7 @@
 //! `safeconduct demo`: the whole mission on loopback, over real HTTP, with real tokens. Nothing is staged: each
 //! statement is a check of what the edges saw, and the exit code says whether all held.
 
+mod domain_b;
 mod play;
 mod proof;
 mod show;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::present::{Paint, Said};
+pub use domain_b::Cloud;
 use stage::Stage;
 
 /// What was typed.
@@ -24,6 +26,8 @@ pub struct Options {
     pub keep: bool,
     /// The report as JSON.
     pub json: bool,
+    /// Whose shapes domain B has.
+    pub cloud: Option<Cloud>,
 }
 
 /// One statement and whether it held.
@@ -83,8 +87,9 @@ pub fn run(options: Options) -> Said {
     };
     let played = runtime.block_on(async {
         let began = std::time::Instant::now();
-        let mut stage =
-            Stage::build().await.map_err(|error| format!("the stage could not be set: {error}"))?;
+        let mut stage = Stage::build(options.cloud)
+            .await
+            .map_err(|error| format!("the stage could not be set: {error}"))?;
         let report = play(&mut stage, began).await.map_err(|error| format!("the play broke off: {error}"))?;
         if options.keep {
             stage.open_again().await.map_err(|error| format!("it could not be started again: {error}"))?;

@@ -8,7 +8,23 @@ use super::stage::Stage;
 use super::{Check, Crossing, Places, Report};
 use crate::present::{Paint, plain};
 
-const SHOWN: [&str; 9] = ["iss", "sub", "aud", "scope", "groups", "client_id", "act", "iat", "exp"];
+/// Claims of a token, and what AWS says of keys.
+const SHOWN: [&str; 14] = [
+    "iss",
+    "sub",
+    "aud",
+    "scope",
+    "groups",
+    "client_id",
+    "act",
+    "iat",
+    "exp",
+    "Arn",
+    "Account",
+    "UserId",
+    "AccessKeyId",
+    "Expiration",
+];
 
 /// The report for people.
 pub(super) fn report(report: &Report, paint: Paint) -> String {
@@ -57,10 +73,11 @@ fn claims(out: &mut String, crossing: &Crossing, paint: Paint) {
         .collect();
     let width = rows.iter().map(|(_, left, _)| left.chars().count()).max().unwrap_or(0).max(26);
     let _ = writeln!(out, "\n  {}", paint.strong(title));
-    let _ = writeln!(out, "             {:<width$}   what the API got", "what the caller brought");
+    let names = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max(10);
+    let _ = writeln!(out, "  {:names$} {:<width$}   what the API got", "", "what the caller brought");
     for (name, left, right) in rows {
         let mark = if left == right { ' ' } else { '>' };
-        let _ = writeln!(out, "  {name:<10} {left:<width$} {mark} {right}");
+        let _ = writeln!(out, "  {name:<names$} {left:<width$} {mark} {right}");
     }
     out.push('\n');
 }

@@ -15,11 +15,10 @@ use safeconduct_testkit::clock::Clock;
 use safeconduct_testkit::idp::{Idp, Rule, User};
 use safeconduct_testkit::oauth::Client;
 use safeconduct_testkit::server::{McpServer, Options};
-use safeconduct_testkit::sts::{Federation, Sts};
-use safeconduct_testkit::verify::Trust;
 use serde_json::Value;
 
 use super::Places;
+use super::domain_b::{Cloud, DomainB};
 use crate::app::{self, Running};
 use crate::config;
 
@@ -27,19 +26,16 @@ use crate::config;
 pub(super) const AUDIENCE: &str = "mcp-server";
 /// What callers' tokens may do.
 pub(super) const SCOPE: &str = "backend-mcp:tools:call";
-/// Domain B's name for the warehouse.
+/// Domain B's name for the warehouse, where it is a domain of its own.
 pub(super) const WAREHOUSE: &str = "warehouse.b.example";
-/// How domain B names people of domain A.
-pub(super) const PREFIX: &str = "principal://sts.b.example/domain-a/subject/";
 
 const POLICIES: &str = include_str!("policies.cedar");
 const CONFIG: &str = include_str!("safeconduct.yaml");
 
 pub(super) struct Stage {
     pub(super) idp: Idp,
-    pub(super) sts: Sts,
+    pub(super) b: DomainB,
     pub(super) orders: Api,
-    pub(super) warehouse: Api,
     pub(super) server: McpServer,
     gateway: Option<Running>,
     pub(super) base: String,
@@ -50,36 +46,24 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn build() -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn build(cloud: Option<Cloud>) -> Result<Self, Box<dyn Error>> {
         let idp = Idp::start().await?;
         idp.add_user(User::new("alice@example.com", &["support", "warehouse"]));
         idp.add_user(User::new("bob@example.com", &["guests"]));
         let (client, secret) = Client::basic("gateway");
         idp.add_client(client);
         idp.allow(Rule::new("gateway", AUDIENCE, "backend-server").scope(SCOPE, "backend-api:read"));
-        let sts = Sts::start(federation(&idp), Clock::system()).await?;
-        let (client, sts_secret) = Client::basic("gateway-of-a");
-        sts.add_client(client);
+        let b = DomainB::start(cloud, &idp).await?;
         let orders = Api::orders(idp.issuer(), Clock::system()).await?;
-        let warehouse = Api::warehouse(sts.issuer(), Clock::system()).await?;
-        let options = Options { orders: orders.url(), warehouse: warehouse.url(), ..Options::default() };
+        let warehouse = b.behind_the_shared_server();
+        let options = Options { orders: orders.url(), warehouse, ..Options::default() };
         let server = McpServer::start(options).await?;
         let dir = std::env::temp_dir().join(format!("safeconduct-demo-{}", canary::random_hex()));
         let [listen, admin] = free_addresses()?;
         let (base, admin) = (format!("http://{listen}"), format!("http://{admin}"));
-        let mut stage = Self {
-            idp,
-            sts,
-            orders,
-            warehouse,
-            server,
-            gateway: None,
-            base,
-            admin,
-            dir,
-            given: Mutex::default(),
-        };
-        stage.write_files(&secret, &sts_secret)?;
+        let mut stage =
+            Self { idp, b, orders, server, gateway: None, base, admin, dir, given: Mutex::default() };
+        stage.write_files(&secret)?;
         stage.open_again().await?;
         Ok(stage)
     }
@@ -110,11 +94,12 @@ impl Stage {
 
     /// Who stands where.
     pub(super) fn places(&self) -> Places {
+        let [token_service, warehouse_api] = self.b.places();
         Places {
             identity_provider: self.idp.issuer().to_owned(),
             orders_api: self.orders.url(),
-            token_service: self.sts.issuer().to_owned(),
-            warehouse_api: self.warehouse.url(),
+            token_service,
+            warehouse_api,
             mcp_server: self.server.url(),
             gateway: self.base.clone(),
         }
@@ -174,21 +159,25 @@ impl Stage {
         }
     }
 
-    fn write_files(&self, secret: &str, sts_secret: &str) -> std::io::Result<()> {
+    fn write_files(&self, secret: &str) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         // The secrets of the demo are of no use elsewhere; even so nobody else reads them.
         std::fs::DirBuilder::new().mode(0o700).create(&self.dir)?;
         std::fs::create_dir(self.dir.join("policies"))?;
         std::fs::write(self.dir.join("secret-a"), secret)?;
-        std::fs::write(self.dir.join("secret-b"), sts_secret)?;
+        for (name, text) in self.b.files() {
+            std::fs::write(self.dir.join(name), text)?;
+        }
         std::fs::write(self.dir.join("policies/demo.cedar"), POLICIES)?;
+        let [clients, warehouse] = self.b.lines(&self.dir, &self.server.url());
         let config = CONFIG
             .replace("@LISTEN@", self.base.trim_start_matches("http://"))
             .replace("@ADMIN@", self.admin.trim_start_matches("http://"))
             .replace("@BASE@", &self.base)
             .replace("@ISSUER@", self.idp.issuer())
             .replace("@TOKEN_A@", &self.idp.token_endpoint())
-            .replace("@TOKEN_B@", &self.sts.token_endpoint())
+            .replace("@CLIENTS@\n", &clients)
+            .replace("@WAREHOUSE@\n", &warehouse)
             .replace("@SERVER@", &self.server.url())
             .replace("@DIR@", &self.dir.display().to_string());
         std::fs::write(self.config_file(), config)
@@ -202,17 +191,6 @@ impl Drop for Stage {
             let _ = std::thread::spawn(move || gateway.stop()).join();
         }
         let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn federation(idp: &Idp) -> Federation {
-    Federation {
-        trust: Trust { issuer: idp.issuer().to_owned(), audiences: vec![AUDIENCE.into()] },
-        audience: WAREHOUSE.into(),
-        scopes: vec!["warehouse:read".into()],
-        groups: vec!["warehouse".into()],
-        subject_prefix: PREFIX.into(),
-        lifetime: Duration::from_secs(600),
     }
 }
 

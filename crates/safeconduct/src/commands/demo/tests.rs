@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum as _;
 use safeconduct_testkit::canary;
 
+use super::domain_b::{Cloud, DomainB};
 use super::stage::Stage;
 use super::{Report, play, show};
 use crate::present::Paint;
@@ -17,10 +19,16 @@ fn failed(report: &Report) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_the_demo_claims_holds_within_ten_seconds_and_no_secret_is_printed() {
+    for cloud in [None].into_iter().chain(Cloud::value_variants().iter().copied().map(Some)) {
+        everything_holds(cloud).await;
+    }
+}
+
+async fn everything_holds(cloud: Option<Cloud>) {
     let began = Instant::now();
-    let mut stage = Stage::build().await.unwrap();
+    let mut stage = Stage::build(cloud).await.unwrap();
     let report = played(&mut stage).await;
-    assert_eq!(failed(&report), Vec::<String>::new());
+    assert_eq!(failed(&report), Vec::<String>::new(), "{cloud:?}");
     assert!(report.held);
     assert!(began.elapsed() < Duration::from_secs(10));
 
@@ -34,7 +42,7 @@ async fn everything_that_the_demo_claims_holds_within_ten_seconds_and_no_secret_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checks_are_numbered_through_all_scenes() {
-    let mut stage = Stage::build().await.unwrap();
+    let mut stage = Stage::build(None).await.unwrap();
     let report = played(&mut stage).await;
     let numbers: Vec<usize> =
         report.scenes.iter().flat_map(|scene| &scene.checks).map(|check| check.number).collect();
@@ -44,7 +52,7 @@ async fn the_checks_are_numbered_through_all_scenes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_exchanges_nothing_fails_the_demo() {
-    let mut stage = Stage::build().await.unwrap();
+    let mut stage = Stage::build(None).await.unwrap();
     stage.idp.allow_nothing();
     let report = played(&mut stage).await;
     assert!(!report.held);
@@ -59,9 +67,10 @@ async fn a_provider_that_exchanges_nothing_fails_the_demo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_trusts_somebody_else_fails_the_demo() {
-    let mut stage = Stage::build().await.unwrap();
+    let mut stage = Stage::build(None).await.unwrap();
+    let DomainB::Plain(b) = &stage.b else { panic!() };
     // New keys that nobody can see: what the issuer signs from now on, the API cannot verify.
-    stage.sts.keys().rotate_hidden(safeconduct_testkit::keys::Algorithm::EdDsa).unwrap();
+    b.sts.keys().rotate_hidden(safeconduct_testkit::keys::Algorithm::EdDsa).unwrap();
     let report = played(&mut stage).await;
     let failed = failed(&report);
     assert!(failed.iter().any(|what| what.contains("verified domain B's token")), "{failed:?}");
@@ -70,14 +79,25 @@ async fn an_api_that_trusts_somebody_else_fails_the_demo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_behind_whether_it_is_closed_or_dropped() {
-    let stage = Stage::build().await.unwrap();
+    let stage = Stage::build(None).await.unwrap();
     let directory = stage.directory().to_owned();
     assert!(directory.join("safeconduct.yaml").exists());
     stage.close().await;
     assert!(!directory.exists());
 
-    let stage = Stage::build().await.unwrap();
+    let stage = Stage::build(None).await.unwrap();
     let directory = stage.directory().to_owned();
     drop(stage);
     assert!(!directory.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_aws_the_caller_becomes_a_session_of_a_role_and_its_requests_are_signed() {
+    let mut stage = Stage::build(Some(Cloud::Aws)).await.unwrap();
+    let report = played(&mut stage).await;
+    let scene = report.scenes.iter().find(|scene| scene.title.contains("AWS")).unwrap();
+    let after = &scene.crossings[0].after;
+    assert_eq!(after["Arn"], "arn:aws:sts::123456789012:assumed-role/Warehouse/alice@example.com");
+    assert!(show::report(&report, Paint::NEVER).contains("AccessKeyId"));
+    stage.close().await;
 }
