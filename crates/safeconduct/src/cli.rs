@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::connect::ConnectArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
 use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
 use crate::commands::{
-    check, completions, demo, doctor, explain, revoke, run, schema, serve, servers, setup, token, version,
+    check, completions, connect, demo, doctor, explain, revoke, run, schema, serve, servers, setup, token,
+    version,
 };
 use crate::exit::Exit;
 use crate::logging;
@@ -88,6 +90,15 @@ Examples:
   safeconduct dev http://127.0.0.1:9000/mcp --user alice@example.com:support --user bob@example.com
   safeconduct dev --policy policies/ -- python3 server.py")]
     Dev(Box<RunArgs>),
+    /// Add a server of the gateway to an MCP client's configuration, or take it out again.
+    ///
+    /// The change is shown, and the file as it was stays beside it.
+    #[command(after_help = "\
+Examples:
+  safeconduct connect claude-code --server orders
+  safeconduct connect vscode --url https://mcp.example.com/orders/mcp --dry-run
+  safeconduct connect cursor --server orders --undo")]
+    Connect(ConnectArgs),
     /// List the MCP servers that this program started.
     #[command(after_help = "\
 Examples:
@@ -242,6 +253,7 @@ impl Command {
                 demo::run(demo::Options { keep, json: format.output == Output::Json, cloud })
             }
             Self::Serve { file } => served(serve::run(&file.config, Paint::of_stderr().is_on())),
+            Self::Connect(args) => connect::run(&args),
             Self::List(args) => servers::list(&args),
             Self::Logs(args) => servers::logs(&args),
             Self::Stop(args) => servers::stop(&args),

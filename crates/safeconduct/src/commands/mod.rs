@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod explain;

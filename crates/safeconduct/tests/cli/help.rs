@@ -3,11 +3,12 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["serve"],
     &["run"],
     &["dev"],
+    &["connect"],
     &["list"],
     &["logs"],
     &["stop"],

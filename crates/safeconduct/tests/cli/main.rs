@@ -10,6 +10,7 @@
     reason = "a test ends where it fails"
 )]
 
+mod connect;
 mod doctor;
 mod documents;
 mod examples;

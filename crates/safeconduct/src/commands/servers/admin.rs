@@ -46,7 +46,7 @@ impl Admin {
         request.body = serde_json::to_vec(&Stop { server: server.to_owned() }).ok()?.into();
         let answer = wire()?.send(request).await.ok()?;
         let said: Value = serde_json::from_slice(&answer.body).ok()?;
-        said["stopped"].as_u64()
+        said.get("stopped")?.as_u64()
     }
 
     /// Writes a server's log to standard output as it comes.

@@ -71,7 +71,7 @@ fn engine_name(docker: &safeconduct_runtime::engine::docker::Docker) -> String {
 /// What the gateway knows besides: whose an instance is, and what runs without a container.
 fn merge(rows: &mut Vec<Row>, berth: &Value) {
     let text = |value: &Value| value.as_str().map(plain).unwrap_or_default();
-    let caller = berth["caller"]["subject"].as_str().map(plain);
+    let caller = berth.pointer("/caller/subject").and_then(Value::as_str).map(plain);
     for instance in berth["instances"].as_array().into_iter().flatten() {
         let name = text(&instance["name"]);
         match rows.iter_mut().find(|row| row.instance == name) {
