@@ -34,16 +34,16 @@ pub(super) const KNOWN: &[Known] = &[
         fix: "Get a new token; is the caller still active at the issuer?",
     },
     Known {
-        said: "AccessDenied Not authorized to perform sts:AssumeRoleWithWebIdentity",
-        words: &["not authorized to perform sts:assumerolewithweb"],
-        means: "The role's trust policy does not let this caller in, or there is no such role.",
-        fix: "Compare the role's ARN and its trust policy (provider ARN, `aud`, `sub`) with the token's claims: `safeconduct setup aws` prints the policy. A new role takes some seconds. `sts:TagSession` is needed when the token carries session tags.",
-    },
-    Known {
         said: "AccessDenied User: arn:aws:sts::1:assumed-role/A/b is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::1:role/B",
         words: &["not authorized to perform: sts:assumerole"],
         means: "The first role may not assume the second: both must agree.",
         fix: "The first role needs a policy that allows sts:AssumeRole on the second (and sts:TagSession, sts:SetSourceIdentity where used), and the second's trust policy must name the first: `safeconduct setup aws` prints both.",
+    },
+    Known {
+        said: "AccessDenied Not authorized to perform sts:AssumeRoleWithWebIdentity",
+        words: &["accessdenied", "not authorized to perform"],
+        means: "The role's trust policy does not let this caller in, or there is no such role.",
+        fix: "Compare the role's ARN and its trust policy (provider ARN, `aud`, `sub`) with the token's claims: `safeconduct setup aws` prints the policy. A new role takes some seconds. `sts:TagSession` is needed when the token carries session tags.",
     },
     Known {
         said: "ExpiredTokenException Token expired: current date/time 1 must be before the expiration date/time 0",

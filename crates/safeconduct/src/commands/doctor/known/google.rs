@@ -78,7 +78,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         said: "INVALID_ARGUMENT: The caller does not have permission to set lifetime over 3600 seconds; constraints/iam.allowServiceAccountCredentialLifetimeExtension is not set",
-        words: &["lifetime", "constraints/iam"],
+        words: &["lifetime", "over 3600 seconds"],
         means: "A token of a service account lives an hour at most unless the organisation allows more.",
         fix: "Set the step's `lifetime` to 1h or less, or add the account to the organisation policy iam.allowServiceAccountCredentialLifetimeExtension.",
     },
