@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::google::{Google, Lookup};
 use crate::verify::{Trust, Verifier, words};
 use crate::wire::{Edge, Faults, Log, Reply, Seen, Serve};
 
@@ -32,6 +33,23 @@ pub struct Visit {
     pub verdict: Result<Value, String>,
 }
 
+/// How an API knows its callers.
+enum Known {
+    /// By the signature of their tokens.
+    Signed(Verifier),
+    /// Their tokens are opaque: Google knows whose they are.
+    Google(Lookup),
+}
+
+impl Known {
+    async fn verify(&self, token: &str) -> Result<Value, String> {
+        match self {
+            Self::Signed(verifier) => verifier.verify(token).await,
+            Self::Google(lookup) => lookup.seen_as(token),
+        }
+    }
+}
+
 /// A running API.
 pub struct Api {
     edge: Edge,
@@ -39,7 +57,7 @@ pub struct Api {
 }
 
 struct State {
-    verifier: Verifier,
+    known: Known,
     routes: Vec<Route>,
     visits: Mutex<Vec<Visit>>,
 }
@@ -50,9 +68,12 @@ impl Api {
     /// # Errors
     /// When loopback cannot be bound.
     pub async fn start(trust: Trust, routes: Vec<Route>, clock: Clock) -> io::Result<Self> {
+        Self::start_with(Known::Signed(Verifier::new(trust, clock)), routes).await
+    }
+
+    async fn start_with(known: Known, routes: Vec<Route>) -> io::Result<Self> {
         let (listener, address) = Edge::bind().await?;
-        let state =
-            Arc::new(State { verifier: Verifier::new(trust, clock), routes, visits: Mutex::default() });
+        let state = Arc::new(State { known, routes, visits: Mutex::default() });
         Ok(Self { edge: Edge::start(listener, address, state.clone()), state })
     }
 
@@ -86,22 +107,19 @@ impl Api {
     /// As [`Api::start`].
     pub async fn warehouse(issuer: &str, clock: Clock) -> io::Result<Self> {
         let trust = Trust { issuer: issuer.into(), audiences: vec!["warehouse.b.example".into()] };
-        let rows = json!([{"sku": "bolt-m6", "stock": 1200}, {"sku": "nut-m6", "stock": 900}]);
-        let routes = vec![
-            Route {
-                method: Method::GET,
-                path: "/stock",
-                scope: "warehouse:read",
-                answer: json!({"rows": rows}),
-            },
-            Route {
-                method: Method::DELETE,
-                path: "/stock",
-                scope: "warehouse:admin",
-                answer: json!({"dropped": true}),
-            },
-        ];
-        Self::start(trust, routes, clock).await
+        Self::start(trust, stock("warehouse:read", "warehouse:admin"), clock).await
+    }
+
+    /// A warehouse that is an API of Google, with the scopes of its tables.
+    ///
+    /// # Errors
+    /// As [`Api::start`].
+    pub async fn warehouse_of(google: &Google) -> io::Result<Self> {
+        let routes = stock(
+            "https://www.googleapis.com/auth/bigquery.readonly",
+            "https://www.googleapis.com/auth/bigquery",
+        );
+        Self::start_with(Known::Google(google.lookup()), routes).await
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -125,10 +143,19 @@ impl Api {
     }
 }
 
+/// What a warehouse does, by the scopes to read it and to drop it.
+fn stock(read: &'static str, admin: &'static str) -> Vec<Route> {
+    let rows = json!([{"sku": "bolt-m6", "stock": 1200}, {"sku": "nut-m6", "stock": 900}]);
+    vec![
+        Route { method: Method::GET, path: "/stock", scope: read, answer: json!({"rows": rows}) },
+        Route { method: Method::DELETE, path: "/stock", scope: admin, answer: json!({"dropped": true}) },
+    ]
+}
+
 impl Serve for State {
     async fn serve(self: Arc<Self>, seen: Seen) -> Reply {
         let verdict = match seen.bearer() {
-            Some(token) => self.verifier.verify(token).await,
+            Some(token) => self.known.verify(token).await,
             None => Err("no token".into()),
         };
         let visit = Visit { asked: format!("{} {}", seen.method, seen.path()), verdict: verdict.clone() };

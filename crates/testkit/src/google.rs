@@ -39,6 +39,20 @@ pub struct Account {
     pub users: Vec<String>,
 }
 
+/// What Google's APIs ask of a token.
+#[derive(Clone)]
+pub struct Lookup(Arc<State>);
+
+impl Lookup {
+    /// As [`Google::seen_as`].
+    ///
+    /// # Errors
+    /// Says why it is not good.
+    pub fn seen_as(&self, token: &str) -> Result<Value, String> {
+        self.0.seen_as(token)
+    }
+}
+
 /// A running Google.
 pub struct Google {
     edge: Edge,
@@ -91,6 +105,11 @@ impl Google {
     /// Says why it is not good.
     pub fn seen_as(&self, token: &str) -> Result<Value, String> {
         self.state.seen_as(token)
+    }
+
+    /// For APIs that take its tokens.
+    pub fn lookup(&self) -> Lookup {
+        Lookup(self.state.clone())
     }
 
     /// Everything it received.

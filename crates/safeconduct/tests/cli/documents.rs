@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/doctor.md",
     "docs/configuration.md",
     "docs/guides/aws.md",
+    "docs/guides/google.md",
 ];
 const ENVIRONMENT: [(&str, &str); 2] =
     [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];

@@ -64,7 +64,16 @@ fn every_example_passes_check_without_an_error() {
     seen.sort();
     assert_eq!(
         seen,
-        ["auth0.yaml", "aws.yaml", "clients.yaml", "entra.yaml", "keycloak.yaml", "oidc.yaml", "okta.yaml"]
+        [
+            "auth0.yaml",
+            "aws.yaml",
+            "clients.yaml",
+            "entra.yaml",
+            "google.yaml",
+            "keycloak.yaml",
+            "oidc.yaml",
+            "okta.yaml"
+        ]
     );
 }
 

@@ -12,6 +12,7 @@ use super::stage::{AUDIENCE, SCOPE, Stage};
 use super::{Crossing, Scene};
 
 pub(super) const ALICE: &str = "alice@example.com";
+pub(super) const CAROL: &str = "carol@example.com";
 const BOB: &str = "bob@example.com";
 
 /// What came of it; an error is a connection that failed, not a claim that did not hold.
@@ -64,17 +65,19 @@ async fn same_domain(stage: &Stage) -> Played<Scene> {
 async fn other_domain(stage: &Stage) -> Played<Scene> {
     let [title, about] = stage.b.about();
     let mut scene = Scene::new(title, about);
-    let token = stage.token(ALICE);
-    let client = connect(stage, ALICE, "warehouse", &token).await?;
-    let answer = client.call("read_warehouse", json!({})).await?;
-    scene.check(
-        &format!("{ALICE} calls read_warehouse and gets stock"),
-        answer.text().contains("bolt-m6"),
-        format!("served as {}", served_as(&answer)),
-    );
-    let before = shown(claims_of(&token));
-    let after = stage.b.served(&mut scene, &before, stage.idp.issuer(), ALICE);
-    scene.crossings.push(Crossing { title: format!("{ALICE}, warehouse"), before, after });
+    for user in stage.b.visitors() {
+        let token = stage.token(user);
+        let client = connect(stage, user, "warehouse", &token).await?;
+        let answer = client.call("read_warehouse", json!({})).await?;
+        scene.check(
+            &format!("{user} calls read_warehouse and gets stock"),
+            answer.text().contains("bolt-m6"),
+            format!("served as {}", served_as(&answer)),
+        );
+        let before = shown(claims_of(&token));
+        let after = stage.b.served(&mut scene, &before, stage.idp.issuer(), user);
+        scene.crossings.push(Crossing { title: format!("{user}, warehouse"), before, after });
+    }
 
     let visits = stage.b.visits();
     let client = connect(stage, BOB, "warehouse", &stage.token(BOB)).await?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Scene;
 use super::play::Played;
-use super::stage::{Stage, WAREHOUSE};
+use super::stage::Stage;
 
 /// What the MCP server and the APIs saw, and what a first token would be worth behind the border.
 pub(super) async fn border(stage: &Stage) -> Played<Scene> {
@@ -33,7 +33,7 @@ pub(super) async fn border(stage: &Stage) -> Played<Scene> {
     );
     stage.b.border(&mut scene);
     let exchanged: BTreeSet<&str> = seen.iter().filter_map(|seen| seen.bearer()).collect();
-    let known = |token: &&str| matches!(claims_of(token)["aud"].as_str(), Some("backend-server" | WAREHOUSE));
+    let known = |token: &&str| claims_of(token)["aud"] == "backend-server" || stage.b.made(token);
     scene.check(
         "each of its requests carried a token made for the API behind it",
         seen.iter().all(|seen| seen.bearer().is_some()) && exchanged.iter().all(known),
@@ -42,7 +42,7 @@ pub(super) async fn border(stage: &Stage) -> Played<Scene> {
     let asked = (stage.idp.exchanges(), stage.b.exchanges());
     scene.check(
         "one exchange per person and target served all of their requests; a refused one was asked once",
-        asked == (2, 2),
+        asked == (2, stage.b.visitors().len() + 1),
         format!("{} at domain A, {} at domain B", asked.0, asked.1),
     );
     if let Some(first) = given.first() {
@@ -72,7 +72,14 @@ pub(super) fn records(audit: &[Value], stage: &Stage) -> Scene {
     let mut scene =
         Scene::new("Attribution", "Every request left one line: who, what, on whose decision, as whom.");
     let calls: Vec<&Value> = audit.iter().filter(|line| line["method"] == "tools/call").collect();
-    scene.check("seven tool calls, seven lines", calls.len() == 7, format!("{} lines", calls.len()));
+    // One each of those who go to domain B, six of everybody else; three of these are not served.
+    let visitors = stage.b.visitors().len();
+    let count = if visitors == 1 { "seven" } else { "eight" };
+    scene.check(
+        &format!("{count} tool calls, {count} lines"),
+        calls.len() == visitors + 6,
+        format!("{} lines", calls.len()),
+    );
     let attributed =
         calls.iter().all(|line| line["principal"]["subject"].is_string() && line["decision"].is_object());
     scene.check("each names the person and the policy's decision", attributed, "");
@@ -81,7 +88,12 @@ pub(super) fn records(audit: &[Value], stage: &Stage) -> Scene {
         line["credential"]["steps"][0].is_string() && line["credential"]["audience"][0].is_string()
     });
     let served = served.count();
-    scene.check("each that was answered names the credential", accounted && served == 4, format!("{served}"));
+    scene.check(
+        "each that was answered names the credential",
+        accounted && served == visitors + 3,
+        format!("{served}"),
+    );
+    stage.b.records(&mut scene, &calls);
     let refused = audit.iter().filter(|line| line["outcome"] == "refused").count();
     scene.check("ten refused at the door, ten lines", refused == 10, format!("{refused} lines"));
     let secret = canary::find(stage.audit_text().as_bytes());

@@ -50,6 +50,7 @@ impl Stage {
         let idp = Idp::start().await?;
         idp.add_user(User::new("alice@example.com", &["support", "warehouse"]));
         idp.add_user(User::new("bob@example.com", &["guests"]));
+        idp.add_user(User::new("carol@example.com", &["warehouse"]));
         let (client, secret) = Client::basic("gateway");
         idp.add_client(client);
         idp.allow(Rule::new("gateway", AUDIENCE, "backend-server").scope(SCOPE, "backend-api:read"));

@@ -92,6 +92,22 @@ async fn nothing_is_left_behind_whether_it_is_closed_or_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn at_google_each_caller_is_a_principal_of_its_own_and_who_is_refused_is_refused_in_googles_word() {
+    let mut stage = Stage::build(Some(Cloud::Google)).await.unwrap();
+    let report = played(&mut stage).await;
+    assert_eq!(failed(&report), Vec::<String>::new());
+    let scene = report.scenes.iter().find(|scene| scene.title.contains("Google")).unwrap();
+    let subjects: Vec<&str> =
+        scene.crossings.iter().map(|crossing| crossing.after["sub"].as_str().unwrap()).collect();
+    let pool =
+        "principal://iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/corp/subject";
+    assert_eq!(subjects, [format!("{pool}/alice@example.com"), format!("{pool}/carol@example.com")]);
+    let text = show::report(&report, Paint::NEVER);
+    assert!(text.contains("https://sts.googleapis.com") && text.contains("unauthorized_client"), "{text}");
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_aws_the_caller_becomes_a_session_of_a_role_and_its_requests_are_signed() {
     let mut stage = Stage::build(Some(Cloud::Aws)).await.unwrap();
     let report = played(&mut stage).await;

@@ -1,32 +1,40 @@
 //! The other trust domain, as the demo plays it: a token service of its own (RFC 8693), or a cloud's. Each form has a file.
 
 mod aws;
+mod google;
 mod plain;
 
 pub(super) use aws::InAws;
+pub(super) use google::AtGoogle;
 pub(super) use plain::Plain;
 
 use std::path::Path;
 
 use clap::ValueEnum;
 use safeconduct_testkit::idp::Idp;
+use safeconduct_testkit::keys::claims_of;
 use safeconduct_testkit::wire::{Log, Seen};
 use serde_json::Value;
 
 use super::Scene;
-use super::play::Played;
+use super::play::{ALICE, CAROL, Played};
+use super::proof;
+use super::stage::WAREHOUSE;
 
 /// A cloud whose shapes domain B can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Cloud {
     /// AWS: keys of a role, requests that are signed.
     Aws,
+    /// Google: each caller is a principal of a workload identity pool.
+    Google,
 }
 
 /// See the module.
 pub(super) enum DomainB {
     Plain(Plain),
     Aws(InAws),
+    Google(AtGoogle),
 }
 
 impl DomainB {
@@ -35,6 +43,7 @@ impl DomainB {
         Ok(match cloud {
             None => Self::Plain(Plain::start(idp).await?),
             Some(Cloud::Aws) => Self::Aws(InAws::start(idp).await?),
+            Some(Cloud::Google) => Self::Google(AtGoogle::start(idp).await?),
         })
     }
 
@@ -43,6 +52,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.warehouse.url(),
             Self::Aws(_) => String::new(),
+            Self::Google(google) => google.warehouse.url(),
         }
     }
 
@@ -51,6 +61,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.lines(dir, server),
             Self::Aws(aws) => [String::new(), aws.server_lines()],
+            Self::Google(google) => [String::new(), google.server_lines(server)],
         }
     }
 
@@ -58,7 +69,7 @@ impl DomainB {
     pub(super) fn files(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Plain(plain) => vec![("secret-b", plain.secret.clone())],
-            Self::Aws(_) => Vec::new(),
+            Self::Aws(_) | Self::Google(_) => Vec::new(),
         }
     }
 
@@ -67,6 +78,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => [plain.sts.issuer().to_owned(), plain.warehouse.url()],
             Self::Aws(aws) => [aws.aws.url(), aws.server.url()],
+            Self::Google(google) => [google.google.token_endpoint(), google.warehouse.url()],
         }
     }
 
@@ -75,6 +87,31 @@ impl DomainB {
         match self {
             Self::Plain(_) => plain::ABOUT,
             Self::Aws(_) => aws::ABOUT,
+            Self::Google(_) => google::ABOUT,
+        }
+    }
+
+    /// Who is let in. Bob is not.
+    pub(super) fn visitors(&self) -> &'static [&'static str] {
+        match self {
+            Self::Plain(_) | Self::Aws(_) => &[ALICE],
+            Self::Google(_) => &[ALICE, CAROL],
+        }
+    }
+
+    /// Whether it made this token.
+    pub(super) fn made(&self, token: &str) -> bool {
+        match self {
+            Self::Plain(_) => claims_of(token).get("aud").is_some_and(|audience| audience == WAREHOUSE),
+            Self::Aws(_) => false,
+            Self::Google(google) => google.google.seen_as(token).is_ok(),
+        }
+    }
+
+    /// Checks how the log accounts for those who went there and for bob, who was refused.
+    pub(super) fn records(&self, scene: &mut Scene, calls: &[&Value]) {
+        if let Self::Google(_) = self {
+            google::records(scene, calls);
         }
     }
 
@@ -83,6 +120,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.served(scene, before, issuer, user),
             Self::Aws(aws) => aws.served(scene, user),
+            Self::Google(google) => google.served(scene, before, user),
         }
     }
 
@@ -91,6 +129,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.warehouse.visits().len(),
             Self::Aws(aws) => aws.calls().len(),
+            Self::Google(google) => google.warehouse.visits().len(),
         }
     }
 
@@ -99,13 +138,14 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.exchanges(),
             Self::Aws(aws) => aws.aws.log().count(),
+            Self::Google(google) => google.google.log().to("/v1/token").len(),
         }
     }
 
     /// What its own MCP server received, where it has one.
     pub(super) fn log(&self) -> Option<&Log> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Google(_) => None,
             Self::Aws(aws) => Some(aws.server.log()),
         }
     }
@@ -122,6 +162,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.ask(token).await,
             Self::Aws(aws) => aws.ask(token).await,
+            Self::Google(google) => proof::ask(&google.warehouse, token).await,
         }
     }
 }
