@@ -70,7 +70,7 @@ impl Session {
             level: None,
             used: Instant::now(),
         };
-        let common = Stream::new(0, true);
+        let common = Stream::unheard(0);
         Arc::new(Self { id, handshake, version, common, lift, state: Mutex::new(state) })
     }
 

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 const WAITING: usize = 4 << 20;
 /// Bytes that were read and are kept for a reader that comes back.
 const KEPT: usize = 256 << 10;
+/// Bytes that wait for a reader that may never come; the oldest message goes first.
+const UNHEARD: usize = 256 << 10;
 
 /// One message on its way to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct Item {
 pub(super) struct Stream {
     number: u64,
     kept: bool,
+    /// It may never have a reader: nobody waits for one.
+    unheard: bool,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -47,6 +51,15 @@ struct State {
 impl Stream {
     /// `kept`: its reader may come back and read again.
     pub(super) fn new(number: u64, kept: bool) -> Arc<Self> {
+        Self::build(number, kept, false)
+    }
+
+    /// One that may never have a reader.
+    pub(super) fn unheard(number: u64) -> Arc<Self> {
+        Self::build(number, true, true)
+    }
+
+    fn build(number: u64, kept: bool, unheard: bool) -> Arc<Self> {
         let state = State {
             first: 0,
             messages: VecDeque::new(),
@@ -56,7 +69,7 @@ impl Stream {
             ended: false,
             reader: 0,
         };
-        Arc::new(Self { number, kept, state: Mutex::new(state), changed: watch::Sender::default() })
+        Arc::new(Self { number, kept, unheard, state: Mutex::new(state), changed: watch::Sender::default() })
     }
 
     /// Its number, the first part of event ids.
@@ -67,6 +80,9 @@ impl Stream {
     /// Adds a message; waits up to `patience` while a slow reader has too much before it. False when it did not
     /// find room: the stream has ended then.
     pub(super) async fn push(&self, message: Bytes, patience: Duration) -> bool {
+        if self.unheard {
+            return self.offer(message);
+        }
         let mut changed = self.changed.subscribe();
         let room = async {
             loop {
@@ -98,9 +114,12 @@ impl Stream {
         self.changed.send_replace(());
     }
 
-    /// Adds a message if there is room at once.
+    /// Adds a message if there is room at once. Where nobody may ever read, the oldest makes room.
     pub(super) fn offer(&self, message: Bytes) -> bool {
         let mut state = self.lock();
+        if self.unheard {
+            state.make_room(UNHEARD);
+        }
         let room = state.has_room() && !state.ended;
         if room {
             state.add(Item { text: message, last: false }, self.kept);
@@ -151,6 +170,18 @@ impl Stream {
 impl State {
     fn has_room(&self) -> bool {
         self.ended || self.waiting < WAITING
+    }
+
+    fn make_room(&mut self, most: usize) {
+        while self.waiting >= most {
+            let Some(gone) = self.messages.pop_front() else { break };
+            self.bytes -= gone.text.len();
+            if self.first >= self.unread {
+                self.waiting -= gone.text.len();
+                self.unread = self.first + 1;
+            }
+            self.first += 1;
+        }
     }
 
     fn add(&mut self, item: Item, kept: bool) {
@@ -230,7 +261,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{Item, KEPT, Stream, WAITING};
+    use super::{Item, KEPT, Stream, UNHEARD, WAITING};
 
     const AT_ONCE: Duration = Duration::ZERO;
 
@@ -300,5 +331,23 @@ mod tests {
         }
         let state = stream.lock();
         assert!(state.bytes <= KEPT && state.first >= 6, "{} {}", state.bytes, state.first);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_reads_the_latest_messages_stay_and_nobody_waits() {
+        let stream = Stream::unheard(0);
+        for number in 0..100_u8 {
+            assert!(stream.push(vec![number; UNHEARD / 10].into(), Duration::from_secs(3600)).await);
+        }
+        stream.end();
+        let (mut reader, mut read) = (stream.reader(), Vec::new());
+        while let Some((place, item)) = reader.next().await {
+            read.push((place, item.text[0]));
+        }
+        assert_eq!(read.last(), Some(&(99, 99)));
+        assert!(
+            read.len() <= 11 && read.iter().all(|(place, first)| *place == u64::from(*first)),
+            "{read:?}"
+        );
     }
 }

@@ -38,13 +38,15 @@ pub(super) fn discovery(handshake: &Bytes, id: &str) -> Bytes {
     let parts = Parts::read(handshake).ok();
     let result = parts.and_then(|parts| parts.result);
     let raw = |name: &str| result.and_then(|result| result.member(name)).map(|value| value.raw());
-    let capabilities = raw("capabilities").unwrap_or("{}");
+    let capabilities = result.and_then(|result| result.member("capabilities"));
+    // The experimental tasks of 2025-11-25 are spoken in that revision only.
+    let capabilities = members_but(capabilities, "tasks");
     let info = raw("serverInfo").map(|info| format!(r#","_meta":{{"{SERVER_INFO_KEY}":{info}}}"#));
     let instructions = raw("instructions").map(|text| format!(r#","instructions":{text}"#));
     message::result(
         id,
         &format!(
-            r#"{{"resultType":"complete","supportedVersions":["{MODERN}"],"capabilities":{capabilities}{}{},"ttlMs":0,"cacheScope":"private"}}"#,
+            r#"{{"resultType":"complete","supportedVersions":["{MODERN}"],"capabilities":{{{capabilities}}}{}{},"ttlMs":0,"cacheScope":"private"}}"#,
             instructions.unwrap_or_default(),
             info.unwrap_or_default()
         ),
@@ -60,11 +62,8 @@ pub(super) fn handshake(discovery: &Parts<'_>, version: &str, id: &str) -> Bytes
         result.and_then(|result| result.member("_meta")?.member(SERVER_INFO_KEY)).map(|info| info.raw());
     let info = info.or(raw("serverInfo")).unwrap_or(&own);
     let capabilities = result.and_then(|result| result.member("capabilities"));
-    let kept = capabilities.into_iter().flat_map(|all| all.members());
     // Extensions are spoken in the stateless revision only.
-    let kept = kept.filter(|member| member.name() != "extensions");
-    let kept = kept.map(|member| format!("{}:{}", message::quoted(&member.name()), member.value.raw()));
-    let kept = kept.collect::<Vec<_>>().join(",");
+    let kept = members_but(capabilities, "extensions");
     let instructions =
         raw("instructions").map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
     message::result(
@@ -73,6 +72,14 @@ pub(super) fn handshake(discovery: &Parts<'_>, version: &str, id: &str) -> Bytes
             r#"{{"protocolVersion":"{version}","capabilities":{{{kept}}},"serverInfo":{info}{instructions}}}"#
         ),
     )
+}
+
+/// JSON text of an object's members but for one.
+fn members_but(object: Option<Value<'_>>, gone: &str) -> String {
+    let members = object.into_iter().flat_map(|object| object.members());
+    let kept = members.filter(|member| member.name() != gone);
+    let kept = kept.map(|member| format!("{}:{}", message::quoted(&member.name()), member.value.raw()));
+    kept.collect::<Vec<_>>().join(",")
 }
 
 /// Whether results of this method say how long they may be kept (2026-07-28, caching).
@@ -153,7 +160,7 @@ mod tests {
     use super::{completed, discovery, handshake, legacy_capabilities, renamed_error};
     use crate::stdio::message::Parts;
 
-    const HANDSHAKE: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"},"instructions":"Be kind."}}"#;
+    const HANDSHAKE: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{}},"serverInfo":{"name":"s","version":"1"},"instructions":"Be kind."}}"#;
 
     /// Row: D6
     #[test]
