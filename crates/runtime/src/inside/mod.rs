@@ -93,3 +93,78 @@ impl Inside {
 fn namespace(pid: u32, kind: &str) -> PathBuf {
     Path::new("/proc").join(pid.to_string()).join("ns").join(kind)
 }
+
+#[cfg(all(test, feature = "engine-tests"))]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::{Child, Command, Stdio};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::{How, Inside};
+
+    /// A process in namespaces of its own, as a rootless engine's are.
+    struct Apart(Child);
+
+    impl Apart {
+        async fn new() -> Self {
+            let script = "ip link set lo up && echo there && exec sleep 600";
+            let mut child = Command::new("unshare")
+                .args(["--user", "--map-root-user", "--net", "sh", "-c", script])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdout = tokio::process::ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
+            let mut there = [0; 6];
+            stdout.read_exact(&mut there).await.unwrap();
+            Self(child)
+        }
+    }
+
+    impl Drop for Apart {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    async fn a_socket_made_inside_is_inside(how: How) {
+        let apart = Apart::new().await;
+        let inside = Inside::of(apart.0.id(), &how).unwrap();
+        // A port that needs a privilege here, and an address that is free there.
+        let at = "127.83.67.1:80".parse().unwrap();
+        let listener = inside.listen(at).await.unwrap();
+        assert_eq!(listener.local_addr().unwrap(), at);
+        assert!(inside.listen(at).await.is_err(), "it is taken");
+        let datagrams = inside.datagrams("127.83.67.1:53".parse().unwrap()).await.unwrap();
+        assert_eq!(datagrams.local_addr().unwrap().port(), 53);
+        let (accepted, connected) = tokio::join!(listener.accept(), inside.connect(at));
+        let (mut accepted, mut connected) = (accepted.unwrap().0, connected.unwrap());
+        connected.write_all(b"from inside").await.unwrap();
+        let mut got = [0; 11];
+        accepted.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"from inside");
+        // From outside nobody gets there.
+        assert!(TcpStream::connect(at).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_thread_makes_sockets_inside() {
+        a_socket_made_inside_is_inside(How::Thread).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_makes_sockets_inside() {
+        let program =
+            std::env::var_os("SAFECONDUCT_TEST_INSIDE").expect("this test is run by interop/engine.sh");
+        a_socket_made_inside_is_inside(How::Child { program: PathBuf::from(program) }).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_cannot_be_entered() {
+        assert!(Inside::of(u32::MAX >> 1, &How::Thread).is_err());
+        let program = PathBuf::from(std::env::var_os("SAFECONDUCT_TEST_INSIDE").unwrap());
+        assert!(Inside::of(u32::MAX >> 1, &How::Child { program }).is_err());
+    }
+}

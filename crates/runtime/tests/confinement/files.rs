@@ -105,7 +105,7 @@ async fn of_the_host_only_what_was_named_is_there() {
         let below = ["/proc/", "/sys/", "/dev/"].iter().any(|root| place.starts_with(root));
         let ours = ["/srv/read", "/srv/write"].contains(&place);
         assert!(own.contains(&place) || below || ours, "{mount}");
-        let memory = ["tmpfs", "proc", "devpts", "mqueue", "cgroup", "cgroup2", "sysfs"]
+        let memory = ["tmpfs", "proc", "devpts", "mqueue", "cgroup", "cgroup2", "sysfs", "devtmpfs"]
             .contains(&mount["kind"].as_str().unwrap());
         assert!(has(mount, "ro") || memory || place == "/srv/write", "writable: {mount}");
     }

@@ -3,13 +3,31 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use safeconduct_runtime::engine::Exit;
+use safeconduct_runtime::engine::{Engine, Exit};
 use safeconduct_runtime::launch::{Ladder, Transport};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::world::{SOON, World, image, told};
+use crate::world::{SOON, World, engine, image, settings, told};
+
+#[tokio::test]
+async fn an_engine_that_cannot_limit_starts_nothing_unless_that_was_accepted() {
+    let world = World::new().await;
+    let launch = world.launch("unlimited");
+    let mut strict = settings(&world.owner);
+    strict.unlimited = false;
+    let strict = engine(strict).await;
+    if told("UNLIMITED") == "1" {
+        let refused = strict.prepare(&launch).await.err().unwrap().to_string();
+        assert!(refused.contains("this engine cannot limit memory, the number of processes"), "{refused}");
+        world.probe(&launch).await.stop().await;
+    } else {
+        assert!(strict.lacking().is_empty(), "{:?}", strict.lacking());
+        strict.prepare(&launch).await.unwrap();
+    }
+    world.finish().await;
+}
 
 #[tokio::test]
 async fn a_fork_bomb_reaches_its_bound_and_nobody_else_notices() {

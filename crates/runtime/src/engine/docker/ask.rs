@@ -57,6 +57,36 @@ pub(super) struct State {
     pub(super) out_of_memory: bool,
 }
 
+/// What Podman says of itself, where the API that it shares with Docker says less, or something else: an ordinary
+/// user's engine cannot limit anything with control groups of version 1, and does not say so there.
+#[derive(Debug, Deserialize)]
+struct Info {
+    host: Host,
+}
+
+/// Podman's machine.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Host {
+    pub(super) cgroup_controllers: Vec<String>,
+    pub(super) cgroup_version: String,
+    pub(super) security: Security,
+}
+
+/// Its security.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Security {
+    pub(super) rootless: bool,
+    pub(super) seccomp_enabled: bool,
+    pub(super) selinux_enabled: bool,
+}
+
+/// What Podman says of itself.
+pub(super) async fn podman(address: &Address) -> Result<Host, EngineError> {
+    Ok(get::<Info>(address, "/v4.0.0/libpod/info").await?.host)
+}
+
 /// All containers that a filter leaves, running or not.
 pub(super) async fn list(
     address: &Address,

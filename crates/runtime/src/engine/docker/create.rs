@@ -96,11 +96,11 @@ impl Outfit<'_> {
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(self.security()),
             readonly_rootfs: Some(true),
-            memory: Some(signed(permissions.memory)),
+            memory: self.facts.memory.then(|| signed(permissions.memory)),
             // Memory and swap together: no swap.
-            memory_swap: Some(signed(permissions.memory)),
-            nano_cpus: Some(i64::from(permissions.cpus) * 1_000_000),
-            pids_limit: Some(i64::from(permissions.pids)),
+            memory_swap: self.facts.memory.then(|| signed(permissions.memory)),
+            nano_cpus: self.facts.cpus.then(|| i64::from(permissions.cpus) * 1_000_000),
+            pids_limit: self.facts.pids.then(|| i64::from(permissions.pids)),
             ulimits: Some(ulimits()),
             shm_size: Some(signed(SHARED_MEMORY.min(permissions.memory))),
             tmpfs: Some(self.tmpfs()),
@@ -252,7 +252,7 @@ mod tests {
     use safeconduct_core::secret::Secret;
     use serde_json::{Value, json};
 
-    use super::super::facts::Facts;
+    use super::super::facts::all;
     use super::super::image::Image;
     use super::super::meeting::INSIDE;
     use super::Outfit;
@@ -276,14 +276,7 @@ mod tests {
     }
 
     fn body(launch: &Launch, change: impl FnOnce(&mut Outfit<'_>)) -> Result<Value, String> {
-        let facts = Facts {
-            podman: false,
-            version: String::new(),
-            rootless: false,
-            remapped: false,
-            selinux: false,
-            lacking: vec![],
-        };
+        let facts = all();
         let config = ImageConfig {
             volumes: Some(vec!["/data".into()]),
             healthcheck: Some(HealthConfig::default()),

@@ -39,6 +39,7 @@ mod tenants;
 mod user;
 mod way_out;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -91,9 +92,12 @@ impl Docker {
         settings: Settings,
     ) -> Result<Self, EngineError> {
         let Connected { api, address } = find::find(wanted, &around).await?;
-        let facts = Facts::of(&api).await?;
+        let facts = Facts::of(&api, &address).await?;
         let own = Own::find(&api).await?;
         let meeting = Meeting::decide(&settings, &facts, &address, own.as_ref());
+        if !facts.lacking().is_empty() {
+            tracing::warn!("this engine cannot limit {}", facts.lacking().join(", "));
+        }
         if meeting == Meeting::Bridge {
             tracing::warn!(
                 "servers with a network can reach what listens on all addresses of this machine: run this program as \
@@ -126,9 +130,19 @@ impl Docker {
         &self.0.facts.version
     }
 
-    /// What this engine cannot enforce; nothing is started when this is not empty.
-    pub fn lacking(&self) -> &[&'static str] {
-        &self.0.facts.lacking
+    /// What this engine cannot enforce, in words; nothing is started by one that filters no system calls, nor, unless
+    /// [`Settings::unlimited`] says so, by one that limits neither memory nor processes.
+    pub fn lacking(&self) -> Vec<&'static str> {
+        self.facts().lacking()
+    }
+
+    /// Whether a connection to this program from there comes from an instance: one that came to a listener which was
+    /// not meant for it, because that listens on all addresses. It should be closed unheard.
+    pub fn is_instance(&self, peer: IpAddr) -> bool {
+        match (peer.to_canonical(), &self.0.meeting) {
+            (IpAddr::V4(peer), Meeting::Bridge | Meeting::Joined(_)) => self.settings().pool.contains(&peer),
+            _ => false,
+        }
     }
 
     /// How instances and this program meet, as a word: `inside`, `bridge`, `joined`, `nowhere`.
@@ -215,7 +229,7 @@ impl Engine for Docker {
 
     fn prepare<'a>(&'a self, launch: &'a Launch) -> Doing<'a, Box<dyn Place>> {
         Box::pin(async move {
-            self.facts().enough()?;
+            self.facts().enough(self.settings().unlimited)?;
             let plain =
                 |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if !plain(&launch.instance) {

@@ -21,6 +21,8 @@ pub struct Settings {
     pub memory: Option<PathBuf>,
     /// How instances and this program meet.
     pub link: Link,
+    /// Servers run although the engine can limit neither their memory nor the number of their processes.
+    pub unlimited: bool,
     /// This program, to be started again inside a rootless container's namespaces: its `main` begins with
     /// [`crate::inside::serve_if_asked`].
     pub program: Option<PathBuf>,
@@ -41,6 +43,7 @@ impl Settings {
             state: Vec::new(),
             memory: None,
             link: Link::Auto,
+            unlimited: false,
             program: None,
             pool,
             egress: Common::default(),
@@ -60,7 +63,8 @@ pub enum Link {
     /// On an internal network of the instance, at the host's address there. Programs of the host that listen on all
     /// addresses can be reached by the instance.
     Bridge,
-    /// On an internal network of the instance, which this program's own container joins.
+    /// On an internal network of the instance, which this program's own container joins. What this program, or another
+    /// in its container, listens to on all addresses can be reached by the instance.
     Joined,
 }
 

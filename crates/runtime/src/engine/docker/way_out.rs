@@ -95,10 +95,11 @@ impl WayOut {
                         }
                     }
                 }
+                // Without all the doors a name would lead to whoever has the missing one's port.
                 if all {
                     signs.hosts.extend(way.egress.exact_names().into_iter().map(|name| (name, here)));
+                    way.names = UdpSocket::bind((here, NAMES)).await.ok();
                 }
-                way.names = UdpSocket::bind((here, NAMES)).await.ok();
                 spot.listen_at(SocketAddr::new(here.into(), 0)).await?
             }
         };
