@@ -134,6 +134,7 @@ impl Credentials {
                     Spent::Poisoned => return Err(outbound.refuse(refused)),
                     Spent::LookAgain => self.store.counters.renewed(),
                 }
+                chain.spent(&outbound.authorized().warrant());
             }
             Some(Plan::Fixed(fixed)) => {
                 let current = fixed.reread(self.store.clock.steady());

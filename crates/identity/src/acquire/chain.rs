@@ -5,6 +5,7 @@ use std::sync::Arc;
 use safeconduct_core::audit::SpeaksFor;
 use safeconduct_core::caller::Principal;
 use safeconduct_core::challenge::Challenge;
+use safeconduct_core::credential::Warrant;
 use safeconduct_core::server::{Delivery, Server};
 
 use super::alike::Alike;
@@ -137,6 +138,11 @@ impl Chain {
             return Ok(cache.shared_slot(&digest));
         }
         Ok(cache.slot(&digest, caller, &inputs))
+    }
+
+    /// The server refuses the credential: what steps keep of it by themselves goes.
+    pub(super) fn spent(&self, warrant: &Warrant) {
+        self.legs.iter().for_each(|leg| leg.provider.spent(warrant));
     }
 
     /// Whom the last step's answer speaks for.

@@ -30,7 +30,10 @@ pub(super) fn begin(
         let fetched = flight.fetch(index).await.map_err(|failure| flight.in_whose_name(index, failure));
         let (landed, keep) = match fetched {
             // Neither kept nor handed on, whatever came of it: not even a refusal, which a later login would meet.
-            _ if flight.has_ended() => (Err(flight.failure(index, login_ended())), None),
+            _ if flight.has_ended() => {
+                flight.chain.spent(&flight.warrant);
+                (Err(flight.failure(index, login_ended())), None)
+            }
             Ok(granted) => flight.settle(index, granted),
             Err(failure) => flight.refused(index, failure),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use safeconduct_core::caller::Principal;
 use safeconduct_core::revocation::{Revocation, Revocations, Whose};
 use tokio::runtime::Handle;
 
@@ -10,6 +11,7 @@ use super::counters::{CounterSnapshot, Counters};
 use crate::cache::{Cache, CacheLimits, Moment};
 use crate::clock::Clock;
 use crate::gate::{EndpointStatus, Gates};
+use crate::provider::Leases;
 
 /// How often ended entries are taken out.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -49,6 +51,8 @@ pub struct CredentialStore {
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: CredentialLimits,
+    /// What is on loan for callers, and is given back.
+    leases: Arc<Leases>,
     /// What began before a revocation of its caller is not kept, and not sent.
     pub(super) revocations: Arc<Revocations>,
     /// Where flights run: they outlive the calls, and the runtimes of the calls.
@@ -84,6 +88,7 @@ impl CredentialStore {
             counters: Counters::default(),
             clock,
             limits,
+            leases: Arc::default(),
             revocations,
             runtime: runtime.clone(),
         });
@@ -92,7 +97,10 @@ impl CredentialStore {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 match weak.upgrade() {
-                    Some(store) => store.cache.sweep(store.moment()),
+                    Some(store) => {
+                        store.cache.sweep(store.moment());
+                        store.leases.sweep(store.clock.wall());
+                    }
                     None => return,
                 }
             }
@@ -114,13 +122,27 @@ impl CredentialStore {
     /// Takes all credentials of one caller (issuer identifier and subject) out of the cache, and what is being
     /// fetched for them. Gives how many there were.
     pub fn forget(&self, issuer: &str, subject: &str) -> usize {
+        self.give_back(|who| *who.issuer_url == *issuer && *who.subject == *subject);
         self.cache.forget(issuer, &Whose::Subject(subject.into()))
     }
 
     /// The same for the logins that a revocation ends. It is to stand in the ledger before: what begins between the
     /// two is not kept either.
     pub fn revoke(&self, revocation: &Revocation) -> usize {
+        self.give_back(|who| revocation.covers(who));
         self.cache.forget(&revocation.issuer, &revocation.whose)
+    }
+
+    /// What steps have on loan for callers; it outlives them, as the credentials do.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
+    }
+
+    fn give_back(&self, whose: impl Fn(&Principal) -> bool) {
+        let given_back = self.leases.take_of(whose);
+        if !given_back.is_empty() {
+            self.runtime.spawn(Leases::return_all(given_back));
+        }
     }
 
     pub(super) fn moment(&self) -> Moment {

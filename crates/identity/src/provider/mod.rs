@@ -17,8 +17,10 @@ mod issued;
 mod jwt_bearer;
 mod kind;
 mod oauth;
+mod pick;
 pub mod said;
 mod static_secret;
+mod vault;
 
 pub(crate) use answer::TokenText;
 pub use classify::ExchangeError;
@@ -35,7 +37,9 @@ pub use oauth::{
     AudienceCheck, BadTarget, BroaderScope, Expected, IssuedTypeCheck, Step, Targets, TokenEndpoint,
     token_type,
 };
+pub use pick::Pick;
 pub use static_secret::StaticSecret;
+pub use vault::{Leases, Vault, VaultConfig, VaultConfigError};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -103,6 +107,10 @@ pub trait Provider: Send + Sync {
     fn heeds_challenges(&self) -> bool {
         false
     }
+
+    /// What this gave for this caller is not to be used: the server refuses it, or the caller's login was ended. Nothing
+    /// that is kept of it may be given again.
+    fn spent(&self, _warrant: &Warrant) {}
 
     /// Asks. The warrant proves that the call was permitted.
     fn exchange(&self, warrant: &Warrant, subject: Subject, now: Timestamp) -> Exchanging;

@@ -20,8 +20,9 @@ pub struct Asked {
     /// Path and query.
     pub path: String,
     pub headers: HeaderMap,
-    pub form: Vec<(String, String)>,
+    pub method: http::Method,
     pub body: Bytes,
+    pub form: Vec<(String, String)>,
     /// The client's certificate, DER, where the connection has one.
     pub certificate: Option<Vec<u8>>,
 }
@@ -37,6 +38,16 @@ impl Asked {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name}");
         all[0]
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The value of a header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -200,8 +211,9 @@ async fn answer(
             number: log.len() + 1,
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             headers: head.headers,
+            method: head.method,
+            body: body.clone(),
             form: decoded(&body),
-            body,
             certificate,
         };
         log.push(asked.clone());

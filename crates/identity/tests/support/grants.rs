@@ -12,8 +12,8 @@ use safeconduct_identity::cache::Fields;
 use safeconduct_identity::client_auth::NoAuthentication;
 use safeconduct_identity::provider::{
     ClientCredentials, ClientCredentialsConfig, Counterpart, Description, EntraObo, EntraOboConfig,
-    Exchanging, Expected, Granted, IdJag, IdJagConfig, JwtBearer, JwtBearerConfig, Preview, Provider,
-    Subject, Targets, TokenEndpoint, Use, token_type,
+    Exchanging, Expected, Granted, IdJag, IdJagConfig, JwtBearer, JwtBearerConfig, Leases, Preview, Provider,
+    Subject, Targets, TokenEndpoint, Use, Vault, VaultConfig, token_type,
 };
 use safeconduct_identity::template::{MissingClaim, Template};
 use safeconduct_identity::wire::Endpoint;
@@ -73,6 +73,14 @@ pub fn entra_obo(url: &str, change: impl FnOnce(&mut EntraOboConfig)) -> Arc<dyn
     let mut config = EntraOboConfig::new(at(url), Targets { scopes, ..Targets::default() });
     change(&mut config);
     Arc::new(EntraObo::new(config, wire()).unwrap())
+}
+
+/// A step `vault` as role `mcp` for the secret `secret/data/orders`, whose only member it takes.
+pub fn vault(url: &str, leases: &Arc<Leases>, change: impl FnOnce(&mut VaultConfig)) -> Arc<dyn Provider> {
+    let address = Endpoint::parse(url.trim_end_matches("/token"), false).unwrap();
+    let mut config = VaultConfig::new(address, Template::fixed("mcp"), Template::fixed("secret/data/orders"));
+    change(&mut config);
+    Arc::new(Vault::new(config, leases.clone(), wire()).unwrap())
 }
 
 /// An ID-JAG as that step wants it, with changes; null takes a claim away.

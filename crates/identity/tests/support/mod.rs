@@ -13,7 +13,7 @@ mod papers;
 pub use call::{Caller, Edge, NOW, Seen, jwt, typed_jwt};
 pub use clock::FakeClock;
 pub use endpoint::{Asked, Reply, TokenEndpoint};
-pub use grants::{AS, HandedOn, assertion, at, client_credentials, entra_obo, id_jag, jwt_bearer};
+pub use grants::{AS, HandedOn, assertion, at, client_credentials, entra_obo, id_jag, jwt_bearer, vault};
 pub use papers::{Authority, Folder, Paper};
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use safeconduct_core::revocation::{Revocation, Revocations, Whose};
 use safeconduct_core::server::Delivery;
 use safeconduct_identity::acquire::{CredentialLimits, CredentialPlan, CredentialStore, Credentials};
 use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
-use safeconduct_identity::provider::{Exchange, ExchangeConfig, Provider, TokenEndpoint as At};
+use safeconduct_identity::provider::{Exchange, ExchangeConfig, Leases, Provider, TokenEndpoint as At};
 use safeconduct_identity::template::Template;
 use safeconduct_identity::wire::{Endpoint, Wire, WireConfig};
 use tokio::runtime::Handle;
@@ -75,12 +75,26 @@ impl Bench {
         Self::of(Edge::delivering(delivery), CredentialPlan::Chain(steps), CredentialLimits::default())
     }
 
+    /// With steps that have something on loan.
+    pub fn lending(steps: impl FnOnce(&Arc<Leases>) -> Vec<Arc<dyn Provider>>) -> Self {
+        let plan = |store: &CredentialStore| CredentialPlan::Chain(steps(store.leases()));
+        Self::planned(Edge::new(), plan, CredentialLimits::default())
+    }
+
     fn of(edge: Edge, plan: CredentialPlan, limits: CredentialLimits) -> Self {
+        Self::planned(edge, |_| plan, limits)
+    }
+
+    fn planned(
+        edge: Edge,
+        plan: impl FnOnce(&CredentialStore) -> CredentialPlan,
+        limits: CredentialLimits,
+    ) -> Self {
         let clock = Arc::new(FakeClock::at(NOW));
         let revocations = Arc::new(Revocations::default());
         let store = CredentialStore::under(revocations.clone(), limits, clock.clone(), Handle::current());
         let store = store.unwrap();
-        let credentials = Credentials::new(store.clone(), [(edge.server.clone(), plan)]);
+        let credentials = Credentials::new(store.clone(), [(edge.server.clone(), plan(&store))]);
         Self { edge, clock, store, revocations, credentials }
     }
 
