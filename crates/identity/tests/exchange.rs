@@ -22,7 +22,7 @@ mod tests {
     use safeconduct_identity::client_auth::{AssertionAudience, PrivateKeyJwt};
     use safeconduct_identity::provider::{
         Actor, AudienceCheck, BadTarget, BroaderScope, Exchange, ExchangeConfig, ExchangeConfigError,
-        IssuedTypeCheck, RequestedType, token_type,
+        IssuedTypeCheck, Pick, RequestedType, token_type,
     };
     use safeconduct_identity::secret_source::SecretSource;
     use safeconduct_identity::template::Template;
@@ -326,5 +326,39 @@ mod tests {
         assert_eq!(ends(json!({ "access_token": token(500), "expires_in": null })).await, 500);
         assert_eq!(ends(json!({ "expires_in": null })).await, 300, "what nothing is said of");
         assert_eq!(ends(json!({ "expires_in": "120" })).await, 120);
+    }
+
+    /// Okta's answers for what it keeps for a user: an object in place of a token.
+    /// Edge: 30
+    #[tokio::test]
+    async fn an_object_of_secrets_gives_one_member_and_is_kept_for_as_long_as_it_says() {
+        const VAULTED: &str = "urn:okta:params:oauth:token-type:vaulted-secret";
+        let object = |name: &str, kind: &str, members: Value| {
+            let mut body = json!({ "issued_token_type": kind, "token_type": "N_A", "expires_in": 300 });
+            body[name] = members;
+            Reply::json(200, body.to_string())
+        };
+        let asking = |kind: &'static str, pick: Pick| {
+            move |config: &mut ExchangeConfig| {
+                config.requested_token_type = RequestedType::Custom(kind.into());
+                config.pick = Some(pick);
+            }
+        };
+        let two = move || object("vaulted_secret", VAULTED, json!({ "key1": "value1", "key2": "value2" }));
+        let key2 = || Pick::Member("key2".into());
+        let endpoint = TokenEndpoint::start(move |_| two()).await;
+        let bench = Bench::new(vec![exchange(&endpoint.url, asking(VAULTED, key2()))]);
+        let outbound = bench.acquire(&Caller::named("alice")).await.unwrap();
+        assert_eq!(sent(&outbound), "value2");
+        assert_eq!(outbound.credential().expires().unwrap().secs() - NOW.secs(), 300);
+        assert_eq!(endpoint.asked()[0].one("requested_token_type"), VAULTED);
+        let account = "urn:okta:params:oauth:token-type:service-account";
+        let shared = object("service_account", account, json!({ "username": "u", "password": "p" }));
+        assert_eq!(outcome(shared, asking(account, Pick::Basic)).await, Ok("dTpw".into()));
+        assert_eq!(outcome(two(), asking(VAULTED, Pick::Only)).await, BAD_ANSWER);
+        assert_eq!(outcome(two(), asking(account, key2())).await, BAD_ANSWER, "another type");
+        assert_eq!(outcome(two(), |_| ()).await, BAD_ANSWER, "nobody asked for an object");
+        let token = answer(json!({ "issued_token_type": VAULTED }));
+        assert_eq!(outcome(token, asking(VAULTED, key2())).await, BAD_ANSWER);
     }
 }

@@ -25,5 +25,6 @@ pub mod log_watch;
 pub mod oauth;
 pub mod server;
 pub mod sts;
+pub mod vault;
 pub mod verify;
 pub mod wire;

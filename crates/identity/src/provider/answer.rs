@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use zeroize::Zeroize;
 
 use super::ExchangeError;
+use super::pick::Members;
 use super::said::masked;
 
 /// Longest lifetime that is believed; longer ones are cut to it.
@@ -24,6 +25,10 @@ pub(super) struct TokenAnswer {
     pub(super) token_type: Option<String>,
     expires_in: Option<ExpiresIn>,
     pub(super) scope: Option<Scope>,
+    /// Okta, in place of a token: a secret that is kept for the user.
+    pub(super) vaulted_secret: Option<Members>,
+    /// Okta, in place of a token: an account that is shared by users.
+    pub(super) service_account: Option<Members>,
 }
 
 impl TokenAnswer {

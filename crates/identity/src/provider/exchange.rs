@@ -15,8 +15,13 @@ pub use config::{Actor, ExchangeConfig, ExchangeConfigError, RequestedType};
 
 use std::sync::Arc;
 
-use super::Whose;
-use super::oauth::{Asked, Expected, Fieldset, Grant, Step, Targets, TokenEndpoint, Types};
+use safeconduct_core::material::Material;
+
+use super::answer::TokenAnswer;
+use super::oauth::{
+    Asked, Expected, Fieldset, Given, Grant, Step, Targets, TokenEndpoint, Types, bad, end, grant,
+};
+use super::{ExchangeError, Granted, Pick, Use, Whose};
 use crate::cache::Fields;
 use crate::wire::Wire;
 
@@ -61,10 +66,46 @@ impl Grant for ExchangeConfig {
         Types::Exchanged(self.requested_token_type.uri())
     }
 
+    fn read(&self, answer: TokenAnswer, asked: &Asked, given: &Given) -> Result<Granted, ExchangeError> {
+        match &self.pick {
+            Some(pick) => self.picked(pick, answer, asked, given),
+            None => grant(self.expected(), self.types(), &*self.at.client, answer, asked, given),
+        }
+    }
+
     fn whose(&self) -> Whose {
         match self.actor {
             Some(Actor::Step { .. }) => Whose::Caller,
             Some(Actor::Configured { .. }) | None => Whose::Subject,
         }
+    }
+}
+
+impl ExchangeConfig {
+    /// A secret that the provider keeps, out of an object in place of a token. It is good for the server although the
+    /// answer calls it no access token (`N_A`).
+    fn picked(
+        &self,
+        pick: &Pick,
+        answer: TokenAnswer,
+        asked: &Asked,
+        given: &Given,
+    ) -> Result<Granted, ExchangeError> {
+        let lifetime = answer.lifetime();
+        if answer.issued_token_type.as_deref() != self.requested_token_type.uri() {
+            return Err(bad("issued_token_type is not the requested one"));
+        }
+        if answer.access_token.is_some() {
+            return Err(bad("a token, where an object of secrets was asked for (field, basic)"));
+        }
+        let members = answer.vaulted_secret.or(answer.service_account);
+        let members = members.ok_or_else(|| bad("no vaulted_secret and no service_account"))?;
+        Ok(Granted {
+            material: Material::Token(pick.from(&members)?),
+            usable: Use::Bearer,
+            expires: Some(end(lifetime, None, given.now)),
+            audience: asked.targets(),
+            scopes: asked.scopes.clone(),
+        })
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn assemble(
     let mut servers = HashMap::new();
     let mut plans = Vec::new();
     for server in &plan.servers {
-        let chain = credentials::chain(server, plan, &clients, &wire)?;
+        let chain = credentials::chain(server, plan, &clients, house.store.leases(), &wire)?;
         let made = Arc::new(server_of(server, &chain, before.map(|before| before.gateway))?);
         plans.push((made.clone(), chain));
         servers.insert(path_of(server), made);

@@ -70,7 +70,7 @@ impl<'p> Rehearsal<'p> {
 
     /// A server, and how its credential is got.
     pub(crate) fn server(&self, server: &ServerPlan) -> Result<(Server, CredentialPlan), Failed> {
-        let chain = credentials::chain(server, self.plan, &self.clients, &self.wire)?;
+        let chain = credentials::chain(server, self.plan, &self.clients, &Arc::default(), &self.wire)?;
         Ok((assemble::server_of(server, &chain, None)?, chain))
     }
 

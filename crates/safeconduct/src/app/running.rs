@@ -53,6 +53,9 @@ pub(super) struct Inner {
     pub(super) eyes: Eyes,
 }
 
+/// How long a stop waits until what was on loan is given back.
+const RETURNED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Starts the gateway of a plan.
 ///
 /// # Errors
@@ -181,6 +184,10 @@ impl Running {
             listening.join();
         }
         self.inner.house.fleet.end();
+        if let Some(runtime) = &self.runtime {
+            // What was made for callers elsewhere ends with the gateway.
+            runtime.block_on(self.inner.house.store.leases().end(RETURNED_WITHIN));
+        }
         self.inner.eyes.close(Duration::from_secs(5));
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));

@@ -19,7 +19,7 @@ pub use run::{RunPlan, RunSecret, RuntimePlan};
 pub use step::{
     ActorPlan, AtPlan, AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan, BoundaryPlan, ClientCredentialsPlan,
     EntraOboPlan, ExchangePlan, ExpectedPlan, Gives, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan,
-    IdJagPlan, JwtBearerPlan, ServiceAccountPlan, StepPlan, Takes, TargetsPlan,
+    IdJagPlan, JwtBearerPlan, PickPlan, ServiceAccountPlan, StepPlan, Takes, TargetsPlan, VaultPlan,
 };
 
 mod run;

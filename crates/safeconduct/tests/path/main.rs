@@ -49,5 +49,6 @@ mod started;
 mod streams;
 mod traces;
 mod transport;
+mod vault;
 mod who;
 mod world;

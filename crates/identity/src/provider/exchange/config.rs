@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::cache::Fields;
+use crate::provider::Pick;
 use crate::provider::oauth::{
     Asked, BadTarget, Expected, Fieldset, Targets, TokenEndpoint, is_absolute_uri, token_type,
 };
@@ -72,6 +73,8 @@ pub struct ExchangeConfig {
     pub actor: Option<Actor>,
     /// What of an answer is accepted.
     pub expected: Expected,
+    /// The answer holds an object of secrets in place of a token (Okta): which member of it is the credential.
+    pub pick: Option<Pick>,
 }
 
 /// A step that cannot work.
@@ -100,6 +103,7 @@ impl ExchangeConfig {
             requested_token_type: RequestedType::default(),
             actor: None,
             expected: Expected::default(),
+            pick: None,
         }
     }
 
@@ -128,6 +132,9 @@ impl ExchangeConfig {
             let mut digest = Fields::new();
             digest.bytes(token.current().expose());
             fields.bytes(&digest.digest());
+        }
+        if let Some(pick) = &self.pick {
+            pick.identify(fields);
         }
     }
 

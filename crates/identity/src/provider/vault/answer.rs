@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::provider::answer::{TokenText, visible_words};
+use crate::provider::answer::TokenText;
 use crate::provider::pick::Members;
+use crate::provider::said::{masked, note};
 use crate::provider::{ExchangeError, oauth::bad};
 use safeconduct_core::secret::Secret;
 
@@ -138,7 +139,8 @@ const OF_TOKEN: [&str; 5] = [
 impl Refused {
     pub(super) fn new(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
         let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
-        let error = errors.errors.first().map(|error| visible_words(error, 160)).unwrap_or_default();
+        errors.errors.iter().for_each(|error| note(error));
+        let error = errors.errors.first().map(|error| masked(error, 160)).unwrap_or_default();
         Self { status, error, retry_after }
     }
 

@@ -7,6 +7,7 @@ use safeconduct_identity::provider::{
 };
 
 use super::common::expected;
+use super::vault::pick;
 use super::{Workshop, source};
 use crate::app::Failed;
 use crate::config::plan::{self, ActorPlan, ExchangePlan};
@@ -28,6 +29,7 @@ impl Workshop<'_> {
             }
         };
         config.expected = expected(&plan.expected);
+        config.pick = plan.pick.as_ref().map(pick);
         config.expected.type_check = match plan.issued_token_type {
             plan::IssuedType::Strict => IssuedTypeCheck::Strict,
             plan::IssuedType::Lenient => IssuedTypeCheck::Lenient,

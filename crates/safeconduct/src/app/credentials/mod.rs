@@ -6,6 +6,7 @@ mod entra_obo;
 mod exchange;
 mod google;
 mod grants;
+mod vault;
 
 pub(super) use aws::sts;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use safeconduct_core::secret::Secret;
 use safeconduct_identity::acquire::CredentialPlan;
 use safeconduct_identity::client_auth::{ClientAuth, NoAuthentication};
-use safeconduct_identity::provider::{Provider, StaticSecret};
+use safeconduct_identity::provider::{Leases, Provider, StaticSecret};
 use safeconduct_identity::secret_source::SecretSource;
 use safeconduct_identity::template::{GroupMap, Template};
 use safeconduct_identity::wire::{Endpoint, Wire};
@@ -28,6 +29,7 @@ pub(super) fn chain(
     server: &ServerPlan,
     plan: &Plan,
     clients: &Clients,
+    leases: &Arc<Leases>,
     wire: &Arc<Wire>,
 ) -> Result<CredentialPlan, Failed> {
     if let [StepPlan::Static(secret)] = server.credential.as_slice() {
@@ -36,7 +38,7 @@ pub(super) fn chain(
     if server.credential.is_empty() {
         return Ok(CredentialPlan::None);
     }
-    let workshop = Workshop { server, clients, maps: group_maps(plan), wire };
+    let workshop = Workshop { server, clients, maps: group_maps(plan), leases, wire };
     let made = |step| workshop.provider(step).map_err(|error| at(server, &error));
     Ok(CredentialPlan::Chain(server.credential.iter().map(made).collect::<Result<_, _>>()?))
 }
@@ -50,6 +52,7 @@ struct Workshop<'a> {
     server: &'a ServerPlan,
     clients: &'a Clients,
     maps: Vec<Arc<GroupMap>>,
+    leases: &'a Arc<Leases>,
     wire: &'a Arc<Wire>,
 }
 
@@ -58,6 +61,7 @@ impl Workshop<'_> {
         match step {
             StepPlan::Static(secret) => Ok(Arc::new(StaticSecret::new(source(secret)?))),
             StepPlan::ClientCredentials(plan) => self.client_credentials(plan),
+            StepPlan::Vault(plan) => self.vault(plan),
             StepPlan::EntraObo(plan) => self.entra_obo(plan),
             StepPlan::Exchange(plan) => self.exchange(plan),
             StepPlan::AwsWebIdentity(plan) => self.aws_web_identity(plan),

@@ -23,7 +23,7 @@ pub(crate) use run::{Net, Runtime, Speech};
 pub(crate) use server::Server;
 pub(crate) use step::{
     AwsAssumeRole, AwsWebIdentity, Boundary, Chain, ClientCredentials, Common, EntraObo, Exchange,
-    GoogleIdToken, GoogleImpersonate, GoogleSts, IdJag, JwtBearer, Static, Step,
+    GoogleIdToken, GoogleImpersonate, GoogleSts, IdJag, JwtBearer, Static, Step, Vault,
 };
 
 pub(crate) use client::{AssertionAudienceWord, AuthMethod};

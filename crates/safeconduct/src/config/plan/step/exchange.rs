@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AtPlan, ExpectedPlan, TargetsPlan};
+use super::{AtPlan, ExpectedPlan, PickPlan, TargetsPlan};
 use crate::config::plan::{IssuedType, SecretValue};
 
 /// Token exchange (RFC 8693).
@@ -22,6 +22,8 @@ pub struct ExchangePlan {
     pub issued_token_type: IssuedType,
     /// What else of an issued token is checked.
     pub expected: ExpectedPlan,
+    /// Which member of an object in place of a token is the credential.
+    pub pick: Option<PickPlan>,
 }
 
 /// An actor token, and its type, a URI.

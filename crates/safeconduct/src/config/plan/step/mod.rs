@@ -6,6 +6,7 @@ mod entra_obo;
 mod exchange;
 mod google;
 mod grants;
+mod vault;
 
 pub use aws::{AwsAssumeRolePlan, AwsRolePlan, AwsTagPlan};
 pub use common::{AtPlan, ExpectedPlan, TargetsPlan};
@@ -13,6 +14,7 @@ pub use entra_obo::EntraOboPlan;
 pub use exchange::{ActorPlan, ExchangePlan};
 pub use google::{BoundaryPlan, GoogleIdTokenPlan, GoogleImpersonatePlan, GoogleStsPlan, ServiceAccountPlan};
 pub use grants::{ClientCredentialsPlan, IdJagPlan, JwtBearerPlan};
+pub use vault::{PickPlan, VaultPlan};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub enum StepPlan {
     JwtBearer(Box<JwtBearerPlan>),
     /// A named secret.
     Static(Arc<SecretValue>),
+    /// A secret of a vault.
+    Vault(Box<VaultPlan>),
 }
 
 /// What a step makes of what it is given.
@@ -121,6 +125,7 @@ impl StepPlan {
             Self::IdJag(_) => "id_jag",
             Self::JwtBearer(_) => "jwt_bearer",
             Self::Static(_) => "static",
+            Self::Vault(_) => "vault",
         }
     }
 
@@ -132,7 +137,11 @@ impl StepPlan {
                 Some(ActorPlan::Step(_)) => Takes::TokenAndCaller,
                 Some(ActorPlan::Configured(..)) | None => Takes::Token,
             },
-            Self::AwsWebIdentity(_) | Self::EntraObo(_) | Self::GoogleSts(_) | Self::IdJag(_) => Takes::Token,
+            Self::AwsWebIdentity(_)
+            | Self::EntraObo(_)
+            | Self::GoogleSts(_)
+            | Self::IdJag(_)
+            | Self::Vault(_) => Takes::Token,
             Self::GoogleIdToken(_) | Self::GoogleImpersonate(_) => Takes::TokenOfStep,
             Self::AwsAssumeRole(_) => Takes::AwsKeys,
             Self::JwtBearer(_) => Takes::Grant,
@@ -151,7 +160,8 @@ impl StepPlan {
             | Self::GoogleSts(_)
             | Self::Exchange(_)
             | Self::JwtBearer(_)
-            | Self::Static(_) => Gives::Token,
+            | Self::Static(_)
+            | Self::Vault(_) => Gives::Token,
         }
     }
 
@@ -169,6 +179,8 @@ impl StepPlan {
             Self::IdJag(plan) => plan.at.timeout,
             Self::JwtBearer(plan) => plan.at.timeout,
             Self::Static(_) => Duration::ZERO,
+            // The login, and the secret.
+            Self::Vault(plan) => plan.timeout.saturating_mul(2),
         }
     }
 

@@ -41,6 +41,12 @@ section! {
         /// What happens to a token with more scopes than were asked for: `refuse`, or `accept` for servers that add
         /// scopes of their own (Keycloak). Default: `refuse`.
         broader_scope: BroaderScope;
+        /// The answer holds an object in place of a token (Okta: `vaulted-secret`, `service-account`): which member of it is
+        /// the credential. Needs a `requested_token_type`.
+        field: String;
+        /// The same: its members `username` and `password` together are the credential, as HTTP Basic wants them; deliver
+        /// it with `prefix: "Basic "`. Default: `false`.
+        basic: bool;
         /// More parameters of the request, as the provider wants them.
         parameters: Named<String>;
         /// Uses an issued token no longer than this. Default: no limit besides the answer's and the caller's token's.

@@ -9,6 +9,7 @@ mod fixed;
 mod google;
 mod id_jag;
 mod jwt_bearer;
+mod vault;
 
 pub(crate) use aws::{AwsAssumeRole, AwsWebIdentity};
 pub(crate) use client_credentials::ClientCredentials;
@@ -21,6 +22,7 @@ pub(crate) use google::{Boundary, GoogleIdToken, GoogleImpersonate, GoogleSts};
 pub use id_jag::Deviation;
 pub(crate) use id_jag::IdJag;
 pub(crate) use jwt_bearer::JwtBearer;
+pub(crate) use vault::Vault;
 
 use std::borrow::Cow;
 
@@ -30,9 +32,6 @@ use super::super::decode::{At, Decode, Field, at, expected};
 use super::super::near::suggest;
 use super::super::node::{Kind, Node};
 use super::super::problem::Problems;
-
-/// Steps that the contract knows and this version does not have.
-pub(crate) const LATER: &[&str] = &["vault"];
 
 /// `credential: none`, or a list of steps.
 #[derive(Clone)]
@@ -81,6 +80,7 @@ steps! {
     "id_jag" => IdJag,
     "jwt_bearer" => JwtBearer,
     "static" => Static,
+    "vault" => Vault,
 }
 
 impl Decode for Chain {
@@ -140,13 +140,6 @@ impl Decode for Step {
         }
         match entry.name.as_str() {
             name if STEPS.contains(&name) => Self::named(name, &entry.value, problems),
-            name if LATER.contains(&name) => {
-                problems
-                    .error(entry.name_span.clone(), format!("the step `{name}` is not in this version"))
-                    .label("not in this version")
-                    .help(format!("this version has {} and `credential: none`", STEPS.join(", ")));
-                None
-            }
             name => {
                 problems
                     .error(entry.name_span.clone(), format!("unknown step `{name}`"))

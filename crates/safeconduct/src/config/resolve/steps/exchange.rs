@@ -24,6 +24,15 @@ impl Resolver<'_> {
             Some(_) => self.token_type(&exchange.requested_token_type),
         };
         let actor = self.actor(exchange);
+        let pick = self.pick(&exchange.field, &exchange.basic);
+        if let (Some(_), None) = (&pick, &requested_token_type) {
+            let place = exchange.field.given().map(|at| at.site.clone());
+            let place = place.or_else(|| exchange.basic.given().map(|at| at.site.clone()));
+            self.problems
+                .error(place.unwrap_or_else(|| site.clone()), "an object of secrets has to be asked for")
+                .label("needs `requested_token_type`")
+                .help("urn:okta:params:oauth:token-type:vaulted-secret, or ...:service-account");
+        }
         Some(ExchangePlan {
             at: at?,
             targets,
@@ -36,6 +45,7 @@ impl Resolver<'_> {
                 &exchange.expected_audience,
                 &exchange.broader_scope,
             ),
+            pick,
         })
     }
 

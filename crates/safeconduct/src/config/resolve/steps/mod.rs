@@ -8,6 +8,7 @@ mod fixed;
 mod google;
 mod grants;
 mod order;
+mod vault;
 
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ impl Resolver<'_> {
             Step::GoogleSts(step) => self.google_sts(step, site).map(Box::new).map(StepPlan::GoogleSts),
             Step::IdJag(step) => self.id_jag(step, next).map(Box::new).map(StepPlan::IdJag),
             Step::JwtBearer(step) => self.jwt_bearer(step).map(Box::new).map(StepPlan::JwtBearer),
+            Step::Vault(step) => self.vault(step).map(Box::new).map(StepPlan::Vault),
             Step::Static(step) => self.fixed(step).map(StepPlan::Static),
         }
     }
