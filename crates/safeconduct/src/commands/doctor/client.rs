@@ -86,7 +86,8 @@ fn asks(step: &StepPlan) -> Option<(&AtPlan, Way)> {
         | StepPlan::AwsWebIdentity(_)
         | StepPlan::GoogleImpersonate(_)
         | StepPlan::GoogleIdToken(_)
-        | StepPlan::Static(_) => None,
+        | StepPlan::Static(_)
+        | StepPlan::Vault(_) => None,
     }
 }
 
