@@ -37,6 +37,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("GoogleImpersonate", "step `google_impersonate`"),
     ("GoogleIdToken", "step `google_id_token`"),
     ("ClientCredentials", "step `client_credentials`"),
+    ("EntraObo", "step `entra_obo`"),
+    ("Vault", "step `vault`"),
     ("AwsWebIdentity", "step `aws_web_identity`"),
     ("AwsAssumeRole", "step `aws_assume_role`"),
     ("Static", "step `static`"),
