@@ -1,6 +1,6 @@
 //! As whom: the move from a permitted call to one that can be sent.
 //!
-//! Only here is a token endpoint ever asked, and only with a [`Warrant`](safeconduct_core::credential::Warrant), which only a permitted call gives. A
+//! Only here is a token endpoint ever asked, and only with a [`Warrant`], which only a permitted call gives. A
 //! warm call is one lookup and returns at once; everything slow runs in a flight on the runtime of the
 //! [`CredentialStore`], shared by all who want the same thing, whichever runtime they wait on.
 

@@ -1,5 +1,5 @@
 //! The admin listener: health, readiness, metrics and status, for probes and people, never for callers; and what may be
-//! ordered here ([`order`]).
+//! ordered here (`order`).
 
 mod order;
 

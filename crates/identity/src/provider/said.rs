@@ -1,7 +1,7 @@
 //! What a provider says of a refusal, in its own words, for whoever asks by hand (`doctor`, `token exchange`).
 //!
 //! A refused call keeps only the provider's error code: it goes to audit lines and to other people. Words are
-//! noted where they are read, and heard only by a [`listening`] that is under way; elsewhere they are dropped.
+//! noted where they are read, and heard only by a `listening` that is under way; elsewhere they are dropped.
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -15,7 +15,7 @@ use crate::template::{MissingClaim, Template};
 pub struct RoleConfig {
     /// ARN of the role.
     pub role: Template,
-    /// `RoleSessionName`; what AWS would not take of it is replaced ([`names`]).
+    /// `RoleSessionName`; what AWS would not take of it is replaced (`names`).
     pub session_name: Template,
     /// Callers of several issuers are believed here: the issuer becomes part of every name.
     pub several_issuers: bool,

@@ -13,7 +13,7 @@
 //! 3. for a second role: `sts:AssumeRole` on it for the first one, and in its trust policy the first one as principal
 //!    (with `sts:TagSession` and `sts:SetSourceIdentity`, where tags and a source identity are sent).
 //!
-//! A session is named after its caller ([`names`]), so that CloudTrail tells callers apart as the gateway does.
+//! A session is named after its caller (`names`), so that CloudTrail tells callers apart as the gateway does.
 
 mod answer;
 mod arn;

@@ -2,7 +2,7 @@
 //!
 //! Each instance is a container with nothing: no capabilities, no way to gain any, a root that cannot be written, no
 //! network but a namespace of its own that leads nowhere, no more memory, processes or processors than it was given,
-//! nothing of the host but what was named. [`create`] is where that stands.
+//! nothing of the host but what was named. `create` is where that stands.
 //!
 //! How an instance and this program meet depends on what this program may do; [`Link`] says what to choose from:
 //!

@@ -69,7 +69,7 @@ pub struct RunArgs {
     /// Processors that it may use.
     #[arg(long, value_name = "NUMBER")]
     pub cpus: Option<String>,
-    /// User that it runs as inside: UID[:GID].
+    /// User that it runs as inside: UID or UID:GID.
     #[arg(long)]
     pub user_inside: Option<String>,
     /// Accepts an image that runs as root.
