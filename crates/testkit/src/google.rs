@@ -132,7 +132,8 @@ impl Serve for State {
                 Err(problem) => problem.reply(),
             },
             (Method::GET, "/certs") => Reply::json(StatusCode::OK, &self.keys.jwks()),
-            (Method::GET, "/tokeninfo") => self.token_info(&seen),
+            (Method::GET | Method::POST, "/tokeninfo") => self.token_info(&seen),
+            (Method::POST, "/v1/introspect") => self.introspect(&seen),
             (Method::POST, path) if path.starts_with("/v1/projects/-/serviceAccounts/") => {
                 self.credentials(&seen, path).unwrap_or_else(|reply| *reply)
             }
@@ -262,7 +263,9 @@ impl State {
     /// <https://oauth2.googleapis.com/tokeninfo>
     fn token_info(&self, seen: &Seen) -> Reply {
         let query = crate::wire::Form::parse(seen.uri.query().unwrap_or_default().as_bytes());
-        let token = query.one("access_token").or_else(|| seen.bearer()).unwrap_or_default();
+        let form = seen.form();
+        let named = query.one("access_token").or_else(|| form.one("access_token"));
+        let token = named.or_else(|| seen.bearer()).unwrap_or_default();
         match self.seen_as(token) {
             Ok(claims) => {
                 let left = claims["exp"].as_u64().unwrap_or_default().saturating_sub(self.clock.secs());
@@ -274,6 +277,18 @@ impl State {
                 &json!({"error": "invalid_token", "error_description": "Invalid Value"}),
             ),
         }
+    }
+
+    /// <https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/introspect>
+    fn introspect(&self, seen: &Seen) -> Reply {
+        let told = match self.seen_as(seen.form().one("token").unwrap_or_default()) {
+            Ok(claims) => json!({
+                "active": true, "iss": ISSUER, "sub": claims["sub"], "username": claims["sub"],
+                "scope": claims["scope"], "exp": claims["exp"],
+            }),
+            Err(_) => json!({ "active": false }),
+        };
+        Reply::json(StatusCode::OK, &told)
     }
 
     fn seen_as(&self, token: &str) -> Result<Value, String> {

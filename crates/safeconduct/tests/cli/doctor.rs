@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::StatusCode;
+use safeconduct_testkit::aws::{Aws, Role};
+use safeconduct_testkit::clock::Clock;
+use safeconduct_testkit::google::{self, Google};
 use safeconduct_testkit::idp::{Idp, Mint, Rule, User};
 use safeconduct_testkit::oauth;
 use safeconduct_testkit::server::{McpServer, Options};
+use safeconduct_testkit::verify::Trust;
 use safeconduct_testkit::wire::Fault;
 use serde_json::{Value, json};
 
 use crate::program::{Ran, directory, safeconduct};
+use crate::serve::Served;
 
 struct World {
     here: PathBuf,
@@ -46,6 +51,20 @@ impl World {
             server = self._server.url(),
             token = self.idp.token_endpoint(),
         )
+    }
+
+    /// The same with another chain.
+    fn chain(&self, steps: &[String]) {
+        let configuration = self.configuration();
+        let kept = configuration.lines().filter(|line| !line.contains("- exchange:"));
+        let with = |line: &str| match line.trim() {
+            "credential:" => format!(
+                "{line}\n{}\n",
+                steps.iter().map(|step| format!("      - {step}")).collect::<Vec<_>>().join("\n")
+            ),
+            _ => format!("{line}\n"),
+        };
+        self.write(&kept.map(with).collect::<String>());
     }
 
     fn write(&self, file: &str) {
@@ -181,6 +200,113 @@ async fn a_server_that_does_not_answer_or_is_elsewhere_fails() {
     world.fails("server orders", "answers", &["404", "MCP endpoint"]).await;
     world.write(&configuration.replace(&url, "http://127.0.0.1:1/mcp"));
     world.fails("server orders", "answers", &["refused", "does it run"]).await;
+}
+
+const PROVIDER: &str =
+    "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/mcp/providers/corp";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn google_is_asked_whom_it_sees_and_its_sentences_are_explained() {
+    let world = World::new("doctor-google").await;
+    let trust = Trust { issuer: world.idp.issuer().into(), audiences: vec!["mcp-server".into()] };
+    let pool = google::Pool { provider: PROVIDER.into(), trust, groups: Vec::new() };
+    let analyst =
+        google::Account { email: "analyst@p.iam.gserviceaccount.com".into(), users: vec!["alice".into()] };
+    let google = Google::start(pool, vec![analyst], Clock::system()).await.unwrap();
+    let sts = |audience: &str| {
+        format!(
+            "google_sts: {{ audience: '{audience}', token_endpoint: '{}', scopes: [s] }}",
+            google.token_endpoint()
+        )
+    };
+    let account = |name: &str| {
+        format!(
+            "google_impersonate: {{ service_account: {name}@p.iam.gserviceaccount.com, endpoint: '{}', scopes: [s] }}",
+            google.url()
+        )
+    };
+    world.chain(&[sts(PROVIDER)]);
+    let (ran, answer) = world.doctor().await;
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let seen = find(&answer, "server orders", "principal");
+    let principal =
+        "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/mcp/subject/alice";
+    assert_eq!(seen["details"]["principal"], principal, "{seen}");
+    world.chain(&[sts(PROVIDER), account("analyst")]);
+    let (ran, answer) = world.doctor().await;
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let seen = find(&answer, "server orders", "principal");
+    assert_eq!(seen["details"]["principal"], "analyst@p.iam.gserviceaccount.com", "{seen}");
+    assert!(!ran.transcript().contains("ya29"), "a token is shown: {}", ran.transcript());
+    world.chain(&[sts(PROVIDER), account("nobody")]);
+    world
+        .fails(
+            "server orders",
+            "chain",
+            &["google_sts: an opaque token", "SC-C02", "may not act as this service account", "setup google"],
+        )
+        .await;
+    world.chain(&[sts(&PROVIDER.replace("/corp", "/other"))]);
+    world.fails("server orders", "chain", &["SC-C02", "no such pool or provider", "project's NUMBER"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_is_asked_whom_it_sees_and_its_sentences_are_explained() {
+    let world = World::new("doctor-aws").await;
+    let trust = |audience: &str| Trust {
+        issuer: world.idp.issuer().into(),
+        audiences: vec![audience.into(), "mcp-client".into()],
+    };
+    let roles = vec![Role::for_callers("Mcp", &[])];
+    let aws = Aws::start(trust("mcp-server"), roles.clone(), Clock::system()).await.unwrap();
+    let step = |aws: &Aws, role: &str| {
+        format!(
+            "aws_web_identity: {{ region: eu-central-1, endpoint: '{}', role: 'arn:aws:iam::123456789012:role/{role}' }}",
+            aws.url()
+        )
+    };
+    let deliver = |step: String| {
+        [format!("{step}\n    deliver: {{ sigv4: {{ region: us-east-1, service: aws-mcp }} }}")]
+    };
+    world.chain(&deliver(step(&aws, "Mcp")));
+    let (ran, answer) = world.doctor().await;
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let seen = find(&answer, "server orders", "principal");
+    assert_eq!(seen["details"]["arn"], "arn:aws:sts::123456789012:assumed-role/Mcp/alice", "{seen}");
+    let issued = aws.account().issued();
+    assert!(issued.iter().all(|keys| !ran.data.contains(&keys.secret) && !ran.data.contains(&keys.token)));
+    assert!(find(&answer, "server orders", "chain")["found"].as_str().unwrap().contains(&issued[0].id));
+    world.chain(&deliver(step(&aws, "Other")));
+    world.fails("server orders", "chain", &["SC-C02", "trust policy", "setup aws"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_runs_is_looked_at_as_its_clients_see_it() {
+    let world = World::new("doctor-gateway").await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let configuration = world
+        .configuration()
+        .replace("listen: 127.0.0.1:1\n", &format!("listen: {free}\naudit: {{ file: audit.jsonl }}\n"));
+    world.write(&configuration);
+    let here = world.here.clone();
+    let served = tokio::task::spawn_blocking(move || {
+        let served = Served::spawn(here, &["serve"]);
+        served.says(&free.to_string());
+        served
+    });
+    let served = served.await.unwrap();
+    let (ran, answer) = world.doctor().await;
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let about = format!("gateway at http://{free}");
+    for check in ["metadata of orders", "challenge of orders"] {
+        assert_eq!(find(&answer, &about, check)["outcome"], "ok", "{}", ran.transcript());
+    }
+    // Another name for the same place: what a client is told there is of another resource.
+    let alias = format!("http://localhost:{}", free.port());
+    world.write(&configuration.replace("issuers:", &format!("public_url: {alias}\nissuers:")));
+    let about = format!("gateway at {alias}");
+    world.fails(&about, "metadata of orders", &["public_url"]).await;
+    drop(served);
 }
 
 #[tokio::test(flavor = "multi_thread")]

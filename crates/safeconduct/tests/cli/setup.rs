@@ -60,7 +60,11 @@ fn calls(name: &str, script: &str, programs: &[&str]) -> Vec<Vec<String>> {
 }
 
 fn has(calls: &[Vec<String>], words: &[&str]) -> bool {
-    calls.iter().any(|call| words.iter().all(|word| call.iter().any(|it| it == word)))
+    count(calls, words) > 0
+}
+
+fn count(calls: &[Vec<String>], words: &[&str]) -> usize {
+    calls.iter().filter(|call| words.iter().all(|word| call.iter().any(|it| it == word))).count()
 }
 
 #[test]
@@ -81,7 +85,8 @@ fn a_trust_policy_of_aws_lets_in_exactly_the_issuer_and_audience_of_the_configur
     assert_eq!(
         statement["Condition"]["StringEquals"],
         json!({
-            "partner.eu.auth0.com/:aud": ["https://mcp.example.com", "https://mcp.example.com/cloud/mcp"],
+            "partner.eu.auth0.com/:aud":
+                ["https://mcp.example.com", "https://mcp.example.com/billing/mcp", "https://mcp.example.com/cloud/mcp"],
             "partner.eu.auth0.com/:sub": "auth0|alice",
         })
     );
@@ -98,6 +103,8 @@ fn a_trust_policy_of_aws_lets_in_exactly_the_issuer_and_audience_of_the_configur
     ));
     assert!(has(&calls, &["create-role", "Callers", "/mcp/", "7200", "file://Callers-trust.json"]));
     assert!(has(&calls, &["create-role", "Reports", "3600"]));
+    assert_eq!(count(&calls, &["create-role", "Callers"]), 1, "a role of two servers is made once");
+    assert_eq!(count(&calls, &["create-open-id-connect-provider"]), 1);
 }
 
 #[test]
@@ -111,9 +118,11 @@ fn a_provider_of_google_is_made_for_the_issuer_and_audiences_and_each_account_is
             "corp",
             "--workload-identity-pool=mcp",
             "--issuer-uri=https://keycloak.example.com/realms/corp",
-            "--allowed-audiences=mcp-server,https://mcp.example.com/warehouse/mcp",
+            "--allowed-audiences=mcp-server,https://mcp.example.com/warehouse/mcp,https://mcp.example.com/archive/mcp",
         ]
     ));
+    assert_eq!(count(&calls, &["create", "mcp"]), 1, "a pool of two servers is made once");
+    assert_eq!(count(&calls, &["create-oidc", "--workload-identity-pool=mcp"]), 1, "and so is its provider");
     let everybody = "--member=principalSet://iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/mcp/*";
     for account in ["bq-reader@acme.iam.gserviceaccount.com", "bq-writer@acme.iam.gserviceaccount.com"] {
         assert!(

@@ -42,6 +42,12 @@ async fn metadata(plan: &Plan, server: &ServerPlan, wire: &Wire) -> Finding {
     };
     let Some(document) = ask::json(&answer) else {
         let found = format!("{url}: HTTP {}, not a metadata document", answer.status.as_u16());
+        if answer.status.as_u16() == 403 {
+            return Finding::fail(
+                found,
+                "the gateway does not go by this name: set `public_url` to the URL that clients use, or add the name to `allowed_hosts`",
+            );
+        }
         return Finding::fail(
             found,
             "whatever stands before the gateway must hand /.well-known/oauth-protected-resource/ on to it, path and all",

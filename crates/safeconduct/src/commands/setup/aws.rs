@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::facts::{Facts, Presented};
-use super::write::{Hcl, Text, label};
+use super::write::{Hcl, Made, Text, label, once};
 use crate::config::plan::{AwsAssumeRolePlan, AwsRolePlan, ServerPlan, StepPlan};
 
 /// A role's ARN, taken apart.
@@ -135,9 +135,9 @@ fn onward(next: &[Role], step: &AwsAssumeRolePlan) -> Value {
 /// Commands of the AWS CLI.
 pub(super) fn commands(facts: &Facts<'_>) -> Result<Option<String>, String> {
     let all = wanted(facts)?;
-    let mut text = Text::default();
+    let (mut text, mut made) = (Text::default(), Made::default());
     for wanted in &all {
-        wanted.commands(facts, &mut text);
+        wanted.commands(facts, &all, &mut made, &mut text);
     }
     Ok((!all.is_empty()).then(|| text.whole()))
 }
@@ -145,9 +145,9 @@ pub(super) fn commands(facts: &Facts<'_>) -> Result<Option<String>, String> {
 /// The same as Terraform.
 pub(super) fn terraform(facts: &Facts<'_>) -> Result<Option<String>, String> {
     let all = wanted(facts)?;
-    let mut text = Text::default();
+    let (mut text, mut made) = (Text::default(), Made::default());
     for wanted in &all {
-        wanted.terraform(facts, &mut text);
+        wanted.terraform(facts, &all, &mut made, &mut text);
     }
     Ok((!all.is_empty()).then(|| text.whole()))
 }
@@ -163,7 +163,26 @@ impl Wanted<'_> {
         }
     }
 
-    fn commands(&self, facts: &Facts<'_>, text: &mut Text) {
+    /// Audiences of all servers whose callers' tokens are of the same issuer, and go to this account.
+    fn clients(&self, account: &str, all: &[Wanted<'_>]) -> Vec<String> {
+        let here = |wanted: &&Wanted<'_>| {
+            wanted.presented.issuer == self.presented.issuer
+                && wanted.first.iter().flatten().any(|role| role.account == account)
+        };
+        once(all.iter().filter(here).flat_map(|wanted| &wanted.presented.audiences))
+    }
+
+    /// The tokens of all servers that lead to this role.
+    fn led_to(&self, role: &Role, all: &[Wanted<'_>]) -> Presented {
+        let here = |wanted: &&Wanted<'_>| {
+            wanted.presented.issuer == self.presented.issuer
+                && wanted.first.iter().flatten().any(|other| other.arn == role.arn)
+        };
+        let audiences = once(all.iter().filter(here).flat_map(|wanted| &wanted.presented.audiences));
+        Presented { issuer: self.presented.issuer.clone(), audiences, remark: None }
+    }
+
+    fn commands(&self, facts: &Facts<'_>, all: &[Wanted<'_>], made: &mut Made, text: &mut Text) {
         self.heading(text);
         let Some(first) = &self.first else {
             text.remark(&format!(
@@ -178,21 +197,30 @@ impl Wanted<'_> {
         let mut accounts: Vec<&str> = first.iter().map(|role| role.account.as_str()).collect();
         accounts.dedup();
         let url = format!("https://{}", host(&self.presented.issuer));
-        for account in accounts {
-            text.remark(&format!("In account {account}:"));
+        for account in accounts.into_iter().filter(|account| made.first(format!("{account} {url}"))) {
+            let clients = self.clients(account, all);
+            text.remark(&format!("In account {account}. Where tokens have `azp`, AWS compares that, not `aud`: add those clients."));
             let mut words =
                 vec!["aws", "iam", "create-open-id-connect-provider", "--url", &url, "--client-id-list"];
-            words.extend(self.presented.audiences.iter().map(String::as_str));
+            words.extend(clients.iter().map(String::as_str));
             text.command(&words);
         }
         let duration = self.plan.duration.as_secs().max(3600).to_string();
-        for role in first {
+        for role in first.iter().filter(|role| made.first(&role.arn)) {
             let file = format!("{}-trust.json", role.name);
-            text.document(&file, &trust(role, &self.presented, facts.subjects));
+            text.document(&file, &trust(role, &self.led_to(role, all), facts.subjects));
             role_made(role, &file, &duration, text);
         }
         let mut before = first;
+        let policy = format!("to-{}", self.server.name);
         for (next, step) in &self.then {
+            if next.is_empty() {
+                text.remark(&format!(
+                    "{}: a claim decides which role it is; both it and the role before must agree.",
+                    step.role.role
+                ));
+                break;
+            }
             for role in before {
                 let file = format!("{}-onward.json", role.name);
                 text.document(&file, &onward(next, step));
@@ -204,12 +232,12 @@ impl Wanted<'_> {
                     "--role-name",
                     &role.name,
                     "--policy-name",
-                    "onward",
+                    &policy,
                     "--policy-document",
                     &document,
                 ]);
             }
-            for role in next {
+            for role in next.iter().filter(|role| made.first(&role.arn)) {
                 let file = format!("{}-trust.json", role.name);
                 text.remark(&format!("In account {}:", role.account));
                 text.document(&file, &chained(before, step));
@@ -223,36 +251,45 @@ impl Wanted<'_> {
         text.gap();
     }
 
-    fn terraform(&self, facts: &Facts<'_>, text: &mut Text) {
+    fn terraform(&self, facts: &Facts<'_>, all: &[Wanted<'_>], made: &mut Made, text: &mut Text) {
         self.heading(text);
         let name = label(&self.server.name);
         let url = format!("https://{}", host(&self.presented.issuer));
-        text.block(
-            "aws_iam_openid_connect_provider",
-            &name,
-            &[("url", Hcl::text(url)), ("client_id_list", Hcl::List(self.presented.audiences.clone()))],
-        );
+        let account =
+            self.first.iter().flatten().next().map(|role| role.account.as_str()).unwrap_or_default();
+        if made.first(format!("{account} {url}")) {
+            let clients = if account.is_empty() {
+                self.presented.audiences.clone()
+            } else {
+                self.clients(account, all)
+            };
+            text.block(
+                "aws_iam_openid_connect_provider",
+                &name,
+                &[("url", Hcl::text(url)), ("client_id_list", Hcl::List(clients))],
+            );
+        }
         let Some(first) = &self.first else {
             text.remark(&format!("{}: a claim decides which role it is; safeconduct setup aws (without --terraform) prints the trust policy.", self.plan.role));
             return;
         };
         let duration = self.plan.duration.as_secs().max(3600).to_string();
-        for role in first {
-            block(role, &trust(role, &self.presented, facts.subjects), &duration, text);
+        for role in first.iter().filter(|role| made.first(&role.arn)) {
+            block(role, &trust(role, &self.led_to(role, all), facts.subjects), &duration, text);
         }
         let mut before = first;
-        for (next, step) in &self.then {
+        for (next, step) in self.then.iter().take_while(|(next, _)| !next.is_empty()) {
             for role in before {
                 text.block(
                     "aws_iam_role_policy",
-                    &format!("{}_onward", label(&role.name)),
+                    &format!("{}_to_{name}", label(&role.name)),
                     &[
                         ("role", Hcl::raw(format!("aws_iam_role.{}.name", label(&role.name)))),
                         ("policy", encoded(&onward(next, step))),
                     ],
                 );
             }
-            for role in next {
+            for role in next.iter().filter(|role| made.first(&role.arn)) {
                 block(role, &chained(before, step), "3600", text);
             }
             before = next;

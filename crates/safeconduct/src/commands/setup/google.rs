@@ -1,8 +1,11 @@
 //! Google Cloud: a pool and a provider that believe the callers' issuer, and what they may do
 //! (<https://cloud.google.com/iam/docs/workload-identity-federation-with-other-providers>).
 
+mod commands;
+mod terraform;
+
 use super::facts::{Facts, Presented};
-use super::write::{Hcl, Text, label};
+use super::write::{Made, Text, once};
 use crate::config::plan::{GoogleStsPlan, ServerPlan, ServiceAccountPlan, StepPlan};
 
 const USER: &str = "roles/iam.workloadIdentityUser";
@@ -53,22 +56,34 @@ fn wanted<'p>(facts: &Facts<'p>) -> Result<Vec<Wanted<'p>>, String> {
     steps.into_iter().map(of).collect()
 }
 
+/// With the audiences of all servers that come by the same provider: it is one, and takes them all.
+fn merged(mut all: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+    let places: Vec<(String, Vec<String>)> =
+        all.iter().map(|wanted| (wanted.pool.place(), wanted.presented.audiences.clone())).collect();
+    for wanted in &mut all {
+        let place = wanted.pool.place();
+        let here = places.iter().filter(|(other, _)| *other == place);
+        wanted.presented.audiences = once(here.flat_map(|(_, audiences)| audiences));
+    }
+    all
+}
+
 /// Commands of gcloud.
 pub(super) fn commands(facts: &Facts<'_>) -> Result<Option<String>, String> {
-    let all = wanted(facts)?;
-    let mut text = Text::default();
+    let all = merged(wanted(facts)?);
+    let (mut text, mut made) = (Text::default(), Made::default());
     for wanted in &all {
-        wanted.commands(facts, &mut text);
+        wanted.commands(facts, &mut made, &mut text);
     }
     Ok((!all.is_empty()).then(|| text.whole()))
 }
 
 /// The same as Terraform.
 pub(super) fn terraform(facts: &Facts<'_>) -> Result<Option<String>, String> {
-    let all = wanted(facts)?;
-    let mut text = Text::default();
+    let all = merged(wanted(facts)?);
+    let (mut text, mut made) = (Text::default(), Made::default());
     for wanted in &all {
-        wanted.terraform(facts, &mut text);
+        wanted.terraform(facts, &mut made, &mut text);
     }
     Ok((!all.is_empty()).then(|| text.whole()))
 }
@@ -97,6 +112,11 @@ impl Pool {
             }
             _ => None,
         }
+    }
+
+    /// What makes it another one.
+    fn place(&self) -> String {
+        format!("{} {} {}", self.project.as_deref().unwrap_or_default(), self.pool, self.provider)
     }
 
     /// Everybody of the pool, or these.
@@ -150,282 +170,4 @@ fn role(scopes: &[String]) -> &'static str {
     } else {
         "roles/browser"
     }
-}
-
-impl Wanted<'_> {
-    fn commands(&self, facts: &Facts<'_>, text: &mut Text) {
-        let Pool { project, pool, provider } = &self.pool;
-        text.remark(&format!("Server `{}`: tokens of {}", self.server.name, self.presented.issuer));
-        self.presented.remark.iter().for_each(|remark| {
-            text.remark(remark);
-        });
-        let (issuer, audiences) =
-            (format!("--issuer-uri={}", self.presented.issuer), self.presented.audiences.join(","));
-        let condition =
-            condition(facts.subjects).map(|condition| format!("--attribute-condition={condition}"));
-        match project {
-            Some(number) => {
-                text.wrapped(
-                    "PROJECT=$(",
-                    &["gcloud", "projects", "describe", number, "--format=value(projectId)"],
-                    ")",
-                );
-                text.line("gcloud services enable iam.googleapis.com sts.googleapis.com iamcredentials.googleapis.com --project=\"$PROJECT\"");
-                let pool_flag = format!("--workload-identity-pool={pool}");
-                text.wrapped(
-                    "",
-                    &[
-                        "gcloud",
-                        "iam",
-                        "workload-identity-pools",
-                        "create",
-                        pool,
-                        "--location=global",
-                        "--display-name=MCP callers",
-                    ],
-                    " --project=\"$PROJECT\"",
-                );
-                let allowed = format!("--allowed-audiences={audiences}");
-                let mut words = vec![
-                    "gcloud",
-                    "iam",
-                    "workload-identity-pools",
-                    "providers",
-                    "create-oidc",
-                    provider,
-                    "--location=global",
-                    &pool_flag,
-                    &issuer,
-                    &allowed,
-                    "--attribute-mapping=google.subject=assertion.sub",
-                ];
-                words.extend(condition.as_deref());
-                text.wrapped("", &words, " --project=\"$PROJECT\"");
-                text.remark("Groups in the tokens? Map them too (a list of at most 8 KB): google.subject=assertion.sub,google.groups=assertion.groups");
-            }
-            None => {
-                let pool_flag = format!("--workforce-pool={pool}");
-                let client = format!(
-                    "--client-id={}",
-                    self.presented.audiences.first().map(String::as_str).unwrap_or_default()
-                );
-                text.remark("A workforce pool belongs to the organization: ORGANIZATION is its number.");
-                text.wrapped(
-                    "",
-                    &["gcloud", "iam", "workforce-pools", "create", pool, "--location=global"],
-                    " --organization=\"$ORGANIZATION\"",
-                );
-                let mut words = vec![
-                    "gcloud",
-                    "iam",
-                    "workforce-pools",
-                    "providers",
-                    "create-oidc",
-                    provider,
-                    "--location=global",
-                    &pool_flag,
-                    &issuer,
-                    &client,
-                    "--web-sso-response-type=id-token",
-                    "--web-sso-assertion-claims-behavior=only-id-token-claims",
-                    "--attribute-mapping=google.subject=assertion.sub",
-                ];
-                words.extend(condition.as_deref());
-                text.command(&words);
-                text.remark("PROJECT: where the callers' access is granted.");
-            }
-        }
-        text.gap();
-        self.access(facts, text);
-        text.gap();
-    }
-
-    fn access(&self, facts: &Facts<'_>, text: &mut Text) {
-        let members = self.pool.members(facts.subjects);
-        if self.accounts.is_empty() {
-            text.remark("What the callers may do, each in their own name. ROLE: no more than they need.");
-            text.line(&format!("ROLE={}", role(self.scopes)));
-            for member in &members {
-                let member = format!("--member={member}");
-                text.wrapped(
-                    "",
-                    &["gcloud", "projects", "add-iam-policy-binding"],
-                    &format!(
-                        " \"$PROJECT\" {} --role=\"$ROLE\" --condition=None",
-                        super::write::shell(&member)
-                    ),
-                );
-            }
-        }
-        for account in &self.accounts {
-            let Some(addresses) = &account.addresses else {
-                text.remark(&format!("{}: a claim decides which account it is. For each that it can be:\n  gcloud iam service-accounts add-iam-policy-binding ACCOUNT --role={USER} --member=...", account.written));
-                continue;
-            };
-            for address in addresses {
-                if let Some((name, project)) = parts(address) {
-                    let project = format!("--project={project}");
-                    text.command(&["gcloud", "iam", "service-accounts", "create", name, &project]);
-                }
-                let mut holders: Vec<(String, &str)> =
-                    members.iter().map(|member| (member.clone(), USER)).collect();
-                for delegate in account.delegates.iter().chain([address]) {
-                    for (holder, role) in &holders {
-                        let (role, member) = (format!("--role={role}"), format!("--member={holder}"));
-                        text.command(&[
-                            "gcloud",
-                            "iam",
-                            "service-accounts",
-                            "add-iam-policy-binding",
-                            delegate,
-                            &role,
-                            &member,
-                        ]);
-                    }
-                    holders = vec![(format!("serviceAccount:{delegate}"), CREATOR)];
-                }
-            }
-        }
-    }
-
-    fn terraform(&self, facts: &Facts<'_>, text: &mut Text) {
-        let Pool { project, pool, provider } = &self.pool;
-        let name = label(&self.server.name);
-        text.remark(&format!("Server `{}`: tokens of {}", self.server.name, self.presented.issuer));
-        self.presented.remark.iter().for_each(|remark| {
-            text.remark(remark);
-        });
-        let mapping = Hcl::Map(vec![("google.subject".into(), "assertion.sub".into())]);
-        let condition =
-            condition(facts.subjects).map(|condition| ("attribute_condition", Hcl::text(condition)));
-        match project {
-            Some(number) => {
-                text.block(
-                    "google_iam_workload_identity_pool",
-                    &name,
-                    &[
-                        ("project", Hcl::text(number)),
-                        ("workload_identity_pool_id", Hcl::text(pool)),
-                        ("display_name", Hcl::text("MCP callers")),
-                    ],
-                );
-                let allowed =
-                    self.presented.audiences.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(", ");
-                let oidc = format!(
-                    "oidc {{\n    issuer_uri        = {}\n    allowed_audiences = [{allowed}]\n  }}",
-                    quoted(&self.presented.issuer)
-                );
-                let mut arguments = vec![
-                    ("project", Hcl::text(number)),
-                    (
-                        "workload_identity_pool_id",
-                        Hcl::raw(format!(
-                            "google_iam_workload_identity_pool.{name}.workload_identity_pool_id"
-                        )),
-                    ),
-                    ("workload_identity_pool_provider_id", Hcl::text(provider)),
-                    ("attribute_mapping", mapping),
-                ];
-                arguments.extend(condition);
-                text.nested("google_iam_workload_identity_pool_provider", &name, &arguments, &oidc);
-            }
-            None => {
-                let client = self.presented.audiences.first().cloned().unwrap_or_default();
-                let oidc = format!(
-                    "oidc {{\n    issuer_uri = {}\n    client_id  = {}\n    web_sso_config {{\n      response_type             = \"ID_TOKEN\"\n      assertion_claims_behavior = \"ONLY_ID_TOKEN_CLAIMS\"\n    }}\n  }}",
-                    quoted(&self.presented.issuer),
-                    quoted(&client)
-                );
-                text.line("variable \"organization\" {}");
-                text.block(
-                    "google_iam_workforce_pool",
-                    &name,
-                    &[
-                        ("workforce_pool_id", Hcl::text(pool)),
-                        ("parent", Hcl::raw("\"organizations/${var.organization}\"")),
-                        ("location", Hcl::text("global")),
-                    ],
-                );
-                let mut arguments = vec![
-                    (
-                        "workforce_pool_id",
-                        Hcl::raw(format!("google_iam_workforce_pool.{name}.workforce_pool_id")),
-                    ),
-                    ("location", Hcl::text("global")),
-                    ("provider_id", Hcl::text(provider)),
-                    ("attribute_mapping", mapping),
-                ];
-                arguments.extend(condition);
-                text.nested("google_iam_workforce_pool_provider", &name, &arguments, &oidc);
-            }
-        }
-        self.granted(facts, &name, text);
-        text.gap();
-    }
-
-    fn granted(&self, facts: &Facts<'_>, name: &str, text: &mut Text) {
-        let members = self.pool.members(facts.subjects);
-        if self.accounts.is_empty() {
-            let project = self.pool.project.clone().map_or_else(|| Hcl::raw("var.project"), Hcl::text);
-            for (number, member) in members.iter().enumerate() {
-                text.block(
-                    "google_project_iam_member",
-                    &format!("{name}_{number}"),
-                    &[
-                        (
-                            "project",
-                            match &project {
-                                Hcl::Raw(raw) => Hcl::raw(raw),
-                                _ => Hcl::text(self.pool.project.clone().unwrap_or_default()),
-                            },
-                        ),
-                        ("role", Hcl::text(role(self.scopes))),
-                        ("member", Hcl::text(member)),
-                    ],
-                );
-            }
-        }
-        for account in &self.accounts {
-            let Some(addresses) = &account.addresses else {
-                text.remark(&format!(
-                    "{}: a claim decides which account it is; bind {USER} on each that it can be.",
-                    account.written
-                ));
-                continue;
-            };
-            for address in addresses {
-                let mut holders: Vec<(String, &str)> =
-                    members.iter().map(|member| (member.clone(), USER)).collect();
-                if let Some((id, project)) = parts(address) {
-                    text.block(
-                        "google_service_account",
-                        &label(address),
-                        &[("project", Hcl::text(project)), ("account_id", Hcl::text(id))],
-                    );
-                }
-                for delegate in account.delegates.iter().chain([address]) {
-                    for (number, (holder, role)) in holders.iter().enumerate() {
-                        let project = parts(delegate).map_or("-", |(_, project)| project);
-                        text.block(
-                            "google_service_account_iam_member",
-                            &format!("{}_{}_{number}", name, label(delegate)),
-                            &[
-                                (
-                                    "service_account_id",
-                                    Hcl::text(format!("projects/{project}/serviceAccounts/{delegate}")),
-                                ),
-                                ("role", Hcl::text(*role)),
-                                ("member", Hcl::text(holder)),
-                            ],
-                        );
-                    }
-                    holders = vec![(format!("serviceAccount:{delegate}"), CREATOR)];
-                }
-            }
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
-    super::write::hcl(text)
 }

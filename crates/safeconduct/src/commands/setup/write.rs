@@ -81,7 +81,25 @@ impl Text {
     }
 }
 
+/// What was written down already: two servers may need the same thing.
+#[derive(Default)]
+pub(super) struct Made(std::collections::BTreeSet<String>);
+
+impl Made {
+    /// True the first time that this is asked for.
+    pub(super) fn first(&mut self, what: impl Into<String>) -> bool {
+        self.0.insert(what.into())
+    }
+}
+
+/// Each word once, in the order of their first places.
+pub(super) fn once<'w>(words: impl Iterator<Item = &'w String>) -> Vec<String> {
+    let mut made = Made::default();
+    words.filter(|word| made.first(word.as_str())).cloned().collect()
+}
+
 /// A value of Terraform.
+#[derive(Clone)]
 pub(super) enum Hcl {
     /// Text.
     Text(String),
