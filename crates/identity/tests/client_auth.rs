@@ -179,7 +179,7 @@ mod assertions {
     use std::sync::Arc;
 
     use safeconduct_identity::client_auth::{
-        AUDIENCE, AssertionFile, ClientAuth, IdentityService, ManagedIdentity, Spiffe,
+        AUDIENCE, AssertionFile, ClientAuth, IdentityService, ManagedIdentity,
     };
     use safeconduct_identity::secret_source::SecretSource;
     use serde_json::json;
@@ -237,7 +237,7 @@ mod assertions {
     async fn a_jwt_svid_has_an_assertion_type_of_its_own() {
         let (folder, endpoint) = (Folder::new(), issuing().await);
         let file = SecretSource::file(folder.put("svid", "jwt.svid.one")).unwrap();
-        let bench = bench(&endpoint, Spiffe::new("gateway".into(), file));
+        let bench = bench(&endpoint, AssertionFile::spiffe("gateway".into(), file));
         assert_eq!(asks(&bench, "alice").await, Ok("issued".into()));
         folder.put("svid", "jwt.svid.two");
         assert_eq!(asks(&bench, "bob").await, Ok("issued".into()));

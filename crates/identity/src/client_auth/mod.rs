@@ -16,7 +16,6 @@ mod post;
 mod private_key_jwt;
 mod rotating;
 mod signing_key;
-mod spiffe;
 mod tls_client_auth;
 
 pub use aliases::Aliases;
@@ -29,7 +28,6 @@ pub use none::NoAuthentication;
 pub use post::ClientSecretPost;
 pub use private_key_jwt::{AssertionAudience, KeyCertificate, PrivateKeyJwt};
 pub use signing_key::SigningAlgorithm;
-pub use spiffe::Spiffe;
 pub use tls_client_auth::{CertificateKind, TlsClientAuth};
 
 use std::borrow::Cow;

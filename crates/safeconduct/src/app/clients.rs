@@ -6,7 +6,7 @@ use std::sync::Arc;
 use safeconduct_identity::client_auth::{
     self, Aliases, AssertionAudience, AssertionFile, CertificateKind, ClientAuth, ClientAuthError,
     ClientSecretBasic, ClientSecretPost, DpopKey, IdentityService, KeyBound, KeyCertificate, ManagedIdentity,
-    NoAuthentication, PrivateKeyJwt, Spiffe, TlsClientAuth,
+    NoAuthentication, PrivateKeyJwt, TlsClientAuth,
 };
 
 use super::Failed;
@@ -68,7 +68,7 @@ fn authenticates(plan: &ClientPlan) -> Result<Arc<dyn ClientAuth>, Failed> {
             Arc::new(made.map_err(failed)?)
         }
         ClientAuthPlan::AssertionFile { assertion } => Arc::new(AssertionFile::new(id, source(assertion)?)),
-        ClientAuthPlan::Spiffe { svid } => Arc::new(Spiffe::new(id, source(svid)?)),
+        ClientAuthPlan::Spiffe { svid } => Arc::new(AssertionFile::spiffe(id, source(svid)?)),
         ClientAuthPlan::ManagedIdentity { endpoint, audience, identity, header } => {
             let header = header.as_ref().map(|header| source(header)).transpose()?;
             let service = IdentityService::new(endpoint, audience, identity.as_deref(), header)
