@@ -218,6 +218,38 @@ mod tests {
         assert_eq!(old.header("x-vault-token"), "hvs.1", "what it was made under is given back");
     }
 
+    #[tokio::test]
+    async fn what_was_made_under_a_login_is_served_to_its_end_when_there_is_no_next_one() {
+        let desk = Desk::lasting(3600);
+        let endpoint = TokenEndpoint::start(move |asked| {
+            if asked.path.ends_with("login") && desk.logins.load(Ordering::SeqCst) == 1 {
+                return refused(503, "no leader");
+            }
+            // Renewed, it is given next to nothing: its longest life is nearly over.
+            let lasting = if asked.path.ends_with("renew") { 10 } else { 300 };
+            desk.answer(asked, |_| made("creds/1", lasting))
+        })
+        .await;
+        let bench = Bench::lending(|leases| vec![database(leases, &endpoint.url)]);
+        assert_eq!(bench.token(&alice()).await, Ok("of-creds/1".into()));
+        bench.clock.advance(250);
+        assert_eq!(bench.token(&alice()).await, Ok("of-creds/1".into()));
+        let again = || paths(&endpoint).iter().filter(|path| *path == "auth/jwt/login").count() > 1;
+        until(again).await;
+        assert_eq!(bench.token(&alice()).await, Ok("of-creds/1".into()));
+        let given_back = paths(&endpoint).iter().any(|path| path == "auth/token/revoke-self");
+        assert!(!given_back, "{:?}", paths(&endpoint));
+    }
+
+    #[tokio::test]
+    async fn a_vault_that_says_that_something_lasts_for_ever_is_not_believed() {
+        let desk = Desk::lasting(u64::MAX);
+        let endpoint =
+            TokenEndpoint::start(move |asked| desk.answer(asked, |token| made(token, u64::MAX))).await;
+        let bench = Bench::lending(|leases| vec![database(leases, &endpoint.url)]);
+        assert_eq!(bench.token(&alice()).await, Ok("of-hvs.1".into()));
+    }
+
     /// Edge: 62
     #[tokio::test]
     async fn what_the_server_refuses_is_not_given_again() {

@@ -40,6 +40,8 @@ pub async fn ask(mut io: Box<dyn Io>, request: Request<Bytes>) -> Result<Respons
             return Err(bad("the head of the answer is too large"));
         }
         if io.read_buf(&mut read).await.map_err(unreachable)? == 0 {
+            // What came without a line's end is no head: that says more than that it broke off.
+            last_head(&mut read)?;
             return Err(unreachable(io::ErrorKind::UnexpectedEof.into()));
         }
         if read.iter().skip(before).any(|&byte| byte == b'\n')
@@ -319,6 +321,15 @@ mod tests {
         }
         let endless = format!("HTTP/1.1 200 OK\r\nname: {}", "x".repeat(super::HEAD));
         assert!(answered(&endless).await.unwrap_err().contains("too large"));
+    }
+
+    /// Found by the property below: a read that ended with the first head hid that what followed is none.
+    #[tokio::test]
+    async fn what_follows_a_head_that_is_informational_is_judged_alike_wherever_it_is_cut() {
+        let text = b"HTTP/1.1 102 Processing\r\n\r\na";
+        let once = asked(get(), text, &[]).await.1;
+        assert!(once.as_ref().unwrap_err().contains("malformed"), "{once:?}");
+        assert_eq!(asked(get(), text, &[text.len() - 1]).await.1, once);
     }
 
     proptest! {

@@ -109,11 +109,12 @@ impl Upstream {
     ) -> Result<Response<ServerBody>, Reason> {
         tokio::select! {
             biased;
+            // First: a login that ended since its credential was acquired sends nothing, and what the server says to it
+            // is nobody's to hear.
+            () = revoked.ends(outbound.authorized().principal()) => Err(Reason::InvalidToken(ENDED.into())),
             answer = tokio::time::timeout(patience, self.exchange(outbound, berths)) => {
                 answer.unwrap_or(Err(Reason::BackendTimeout))
             }
-            // What the server says to it is nobody's to hear.
-            () = revoked.ends(outbound.authorized().principal()) => Err(Reason::InvalidToken(ENDED.into())),
         }
     }
 
@@ -224,6 +225,8 @@ pub enum ServerBody {
     Peeked {
         /// The beginning, until it is given out.
         begin: Option<Bytes>,
+        /// How reading it failed: what follows the beginning.
+        broken: Option<Box<dyn Error + Send + Sync>>,
         /// What follows it.
         rest: Box<Self>,
     },
@@ -232,18 +235,22 @@ pub enum ServerBody {
 impl ServerBody {
     /// The beginning, up to about `most` bytes and as far as it comes within `patience`; and the whole again.
     pub(crate) async fn peeked(mut self, most: usize, patience: Duration) -> (Bytes, Self) {
-        let mut read = Vec::new();
+        let (mut read, mut broken) = (Vec::new(), None);
         let reading = async {
             while read.len() < most {
                 match self.frame().await {
                     Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                    _ => return,
+                    Some(Err(error)) => {
+                        broken = Some(error);
+                        return;
+                    }
+                    None => return,
                 }
             }
         };
         let _ = tokio::time::timeout(patience, reading).await;
         let begin = Bytes::from(read);
-        let whole = Self::Peeked { begin: Some(begin.clone()), rest: Box::new(self) };
+        let whole = Self::Peeked { begin: Some(begin.clone()), broken, rest: Box::new(self) };
         (begin, whole)
     }
 }
@@ -261,10 +268,14 @@ impl Body for ServerBody {
             Self::Listening(body) => {
                 return Pin::new(body).poll_frame(cx).map_err(Into::into);
             }
-            Self::Peeked { begin, rest } => {
-                return match begin.take() {
-                    Some(begin) => Poll::Ready(Some(Ok(Frame::data(begin)))),
-                    None => Pin::new(&mut **rest).poll_frame(cx),
+            Self::Peeked { begin, broken, rest } => {
+                return match (begin.take(), broken.take()) {
+                    (Some(begin), error) => {
+                        *broken = error;
+                        Poll::Ready(Some(Ok(Frame::data(begin))))
+                    }
+                    (None, Some(error)) => Poll::Ready(Some(Err(error))),
+                    (None, None) => Pin::new(&mut **rest).poll_frame(cx),
                 };
             }
         };
@@ -285,7 +296,9 @@ impl Body for ServerBody {
         match self {
             Self::Kept { incoming, .. } => incoming.is_end_stream(),
             Self::Listening(body) => body.is_end_stream(),
-            Self::Peeked { begin, rest } => begin.is_none() && rest.is_end_stream(),
+            Self::Peeked { begin, broken, rest } => {
+                begin.is_none() && broken.is_none() && rest.is_end_stream()
+            }
         }
     }
 
@@ -293,7 +306,7 @@ impl Body for ServerBody {
         match self {
             Self::Kept { incoming, .. } => incoming.size_hint(),
             Self::Listening(body) => body.size_hint(),
-            Self::Peeked { begin, rest } => {
+            Self::Peeked { begin, rest, .. } => {
                 let begin = begin.as_ref().map_or(0, |begin| begin.len() as u64);
                 let (rest, mut whole) = (rest.size_hint(), SizeHint::new());
                 whole.set_lower(rest.lower().saturating_add(begin));

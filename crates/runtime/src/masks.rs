@@ -1,6 +1,7 @@
 //! What must not appear in a log although a process may print it: the secrets that it was given.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -9,43 +10,65 @@ use safeconduct_core::secret::Secret;
 
 /// Shorter values are not masked: they would be found everywhere, and are no secrets.
 const SHORTEST: usize = 8;
-/// Values that are remembered; the oldest goes first.
+/// Values of rotations that are remembered; the oldest goes first.
 const MOST: usize = 64;
 /// What stands in a line instead of a secret.
 const MASK: &str = "[secret]";
 
 /// The secrets that one instance was given.
 #[derive(Default)]
-pub struct Masks(Mutex<VecDeque<Secret>>);
+pub struct Masks(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// What it was started with, and keeps for as long as it runs.
+    kept: Vec<Secret>,
+    /// What it was given since, the latest last.
+    rotated: VecDeque<Secret>,
+}
 
 impl Masks {
-    /// Remembers a secret: whole, and line by line (keys and certificates have several).
+    /// Remembers a secret that the instance has for as long as it runs: whole, and line by line (keys and certificates
+    /// have several).
+    pub fn keep(&self, secret: &Secret) {
+        let Ok(mut known) = self.0.lock() else { return };
+        for value in lines(secret) {
+            if !known.kept.iter().any(|known| known.expose() == value) {
+                known.kept.push(Secret::new(value.to_vec()));
+            }
+        }
+    }
+
+    /// Remembers a secret that another will take the place of, as [`Masks::keep`] does. Of many, the latest are known.
     pub fn add(&self, secret: &Secret) {
         let Ok(mut known) = self.0.lock() else { return };
-        let lines = secret.expose().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-        for value in lines.filter(|line| line.len() >= SHORTEST) {
-            if known.iter().any(|known| known.expose() == value) {
+        for value in lines(secret) {
+            if known.rotated.iter().any(|known| known.expose() == value) {
                 continue;
             }
-            if known.len() == MOST {
-                known.pop_front();
+            if known.rotated.len() == MOST {
+                known.rotated.pop_front();
             }
-            known.push_back(Secret::new(value.to_vec()));
+            known.rotated.push_back(Secret::new(value.to_vec()));
         }
     }
 
     /// The line without the secrets.
     pub fn mask<'a>(&self, line: &'a str) -> Cow<'a, str> {
-        let mut line = Cow::Borrowed(line);
         // Without the list nothing can be told apart: nothing is shown.
         let Ok(known) = self.0.lock() else { return Cow::Borrowed(MASK) };
-        for secret in known.iter().filter_map(Secret::expose_str) {
-            if memmem::find(line.as_bytes(), secret.as_bytes()).is_some() {
-                line = Cow::Owned(line.replace(secret, MASK));
-            }
-        }
-        line
+        let all = known.kept.iter().chain(&known.rotated).filter_map(Secret::expose_str);
+        let mut found: Vec<&str> =
+            all.filter(|secret| memmem::find(line.as_bytes(), secret.as_bytes()).is_some()).collect();
+        // The longest first: a short one that stands in it would leave the rest of it uncovered.
+        found.sort_unstable_by_key(|secret| Reverse(secret.len()));
+        found.iter().fold(Cow::Borrowed(line), |line, secret| Cow::Owned(line.replace(secret, MASK)))
     }
+}
+
+fn lines(secret: &Secret) -> impl Iterator<Item = &[u8]> {
+    let lines = secret.expose().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| line.len() >= SHORTEST)
 }
 
 #[cfg(test)]
@@ -89,5 +112,31 @@ mod tests {
         }
         assert_eq!(masks.mask("token-number-0064"), "[secret]");
         assert_eq!(masks.mask("token-number-0000"), "token-number-0000");
+    }
+
+    #[test]
+    fn a_secret_in_which_another_stands_is_masked_whole_whichever_came_first() {
+        let (host, url) = ("db.internal:5432", "postgres://u:pw-canary@db.internal:5432/x");
+        for [one, other] in [[host, url], [url, host]] {
+            let masks = Masks::default();
+            masks.keep(&secret(one));
+            masks.add(&secret(other));
+            assert_eq!(masks.mask(&format!("to {url}")), "to [secret]");
+            assert_eq!(masks.mask("to db.internal:5432"), "to [secret]");
+        }
+    }
+
+    #[test]
+    fn what_an_instance_was_started_with_is_masked_after_any_number_of_rotations() {
+        let masks = Masks::default();
+        masks.add(&secret("the-callers-token"));
+        for line in 0..=MOST {
+            masks.keep(&secret(&format!("line-of-a-key-{line:04}")));
+        }
+        assert_eq!(masks.mask("the-callers-token"), "[secret]");
+        for turn in 0..=MOST {
+            masks.add(&secret(&format!("token-number-{turn:04}")));
+        }
+        assert_eq!(masks.mask("line-of-a-key-0000"), "[secret]");
     }
 }

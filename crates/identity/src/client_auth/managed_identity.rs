@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::{ClientAuth, ClientAuthError, JWT_BEARER, Preparing, assert};
 use crate::provider::TokenText;
+use crate::provider::said::masked;
 use crate::secret_source::SecretSource;
 use crate::wire::{Answer, BadEndpoint, Endpoint, Request, Retry, Via, Wire, WireError};
 
@@ -208,9 +209,10 @@ fn read(answer: &Answer, now: Timestamp) -> Result<Kept, ClientAuthError> {
     Ok(Kept { token: Arc::new(issued.access_token.0), expires, again })
 }
 
-/// What the service says of a refusal (`error_description`, `error`, or `message`), cut.
+/// What the service says of a refusal (`error_description`, `error`, or `message`), cut, without what may be a secret.
 fn said(answer: &Answer) -> String {
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = ["error_description", "message", "error"].iter().find_map(|name| document.get(name)?.as_str());
-    text.unwrap_or("no reason given").chars().filter(|c| !c.is_control()).take(200).collect()
+    // It may repeat what it was asked with, which holds this machine's header.
+    masked(text.unwrap_or("no reason given"), 200)
 }

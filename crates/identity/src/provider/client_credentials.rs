@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::Whose;
-use super::oauth::{Asked, BadTarget, Expected, Fieldset, Grant, Step, Targets, TokenEndpoint};
+use super::oauth::{Asked, BadTarget, Expected, Fieldset, Grant, Step, Targets, TokenEndpoint, fields};
 use crate::wire::Wire;
 
 /// What the step is told.
@@ -41,17 +41,7 @@ impl ClientCredentials {
 impl Grant for ClientCredentialsConfig {
     const NAME: &'static str = "client_credentials";
 
-    fn at(&self) -> &TokenEndpoint {
-        &self.at
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn expected(&self) -> &Expected {
-        &self.expected
-    }
+    fields!();
 
     fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of("client_credentials");

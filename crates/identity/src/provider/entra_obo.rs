@@ -26,7 +26,7 @@ use super::ExchangeError;
 use super::classify::Refusal;
 use super::oauth::{
     Again, Asked, AudienceCheck, BadTarget, BroaderScope, Expected, Fieldset, Grant, Step, Targets,
-    TokenEndpoint,
+    TokenEndpoint, fields,
 };
 use crate::cache::Fields;
 use crate::wire::Wire;
@@ -124,17 +124,7 @@ impl EntraOboConfig {
 impl Grant for EntraOboConfig {
     const NAME: &'static str = "entra_obo";
 
-    fn at(&self) -> &TokenEndpoint {
-        &self.at
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn expected(&self) -> &Expected {
-        &self.expected
-    }
+    fields!();
 
     fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);

@@ -18,9 +18,7 @@ use std::sync::Arc;
 use safeconduct_core::material::Material;
 
 use super::answer::TokenAnswer;
-use super::oauth::{
-    Asked, Expected, Fieldset, Given, Grant, Step, Targets, TokenEndpoint, Types, bad, end, grant,
-};
+use super::oauth::{Asked, Fieldset, Given, Grant, Step, Types, bad, end, fields, grant};
 use super::{ExchangeError, Granted, Pick, Use, Whose};
 use crate::cache::Fields;
 use crate::wire::Wire;
@@ -42,17 +40,7 @@ impl Exchange {
 impl Grant for ExchangeConfig {
     const NAME: &'static str = "exchange";
 
-    fn at(&self) -> &TokenEndpoint {
-        &self.at
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn expected(&self) -> &Expected {
-        &self.expected
-    }
+    fields!();
 
     fn request(&self, asked: &Asked) -> Fieldset {
         self.fields(asked)

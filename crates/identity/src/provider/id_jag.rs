@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use super::answer::TokenAnswer;
 use super::oauth::{
-    Asked, BadTarget, Expected, Fieldset, Given, Grant, Step, Targets, TokenEndpoint, bad, end,
+    Asked, BadTarget, Expected, Fieldset, Given, Grant, Step, Targets, TokenEndpoint, bad, end, fields,
     is_absolute_uri, presentable, token_type,
 };
 use super::{ExchangeError, Granted, Use};
@@ -105,17 +105,7 @@ impl IdJag {
 impl Grant for IdJagConfig {
     const NAME: &'static str = "id_jag";
 
-    fn at(&self) -> &TokenEndpoint {
-        &self.at
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn expected(&self) -> &Expected {
-        &self.expected
-    }
+    fields!();
 
     fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);

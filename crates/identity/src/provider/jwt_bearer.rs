@@ -14,7 +14,9 @@
 
 use std::sync::Arc;
 
-use super::oauth::{Asked, BadTarget, Expected, Fieldset, Grant, Repeat, Step, Targets, TokenEndpoint};
+use super::oauth::{
+    Asked, BadTarget, Expected, Fieldset, Grant, Repeat, Step, Targets, TokenEndpoint, fields,
+};
 use super::{Subject, SubjectUse};
 use crate::cache::Fields;
 use crate::wire::Wire;
@@ -51,17 +53,7 @@ impl JwtBearer {
 impl Grant for JwtBearerConfig {
     const NAME: &'static str = "jwt_bearer";
 
-    fn at(&self) -> &TokenEndpoint {
-        &self.at
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn expected(&self) -> &Expected {
-        &self.expected
-    }
+    fields!();
 
     fn request(&self, asked: &Asked) -> Fieldset {
         let mut request = Fieldset::of(GRANT_TYPE);

@@ -210,16 +210,13 @@ impl Provider for Vault {
             let path = config.path(warrant.principal())?;
             let visit = Visit { config: &config, api: &api, path: &path, now };
             let kept = key.and_then(|key| leases.of(&key)).filter(|session| session.lives(now.plus(SHORT)));
-            if let Some(session) = kept {
-                match visit.again(&session).await? {
-                    Some(granted) => return Ok(granted),
-                    // Its time is over, or it was revoked: with the caller's token of now.
-                    None => {
-                        let ended = key.and_then(|key| leases.take(&key)).into_iter().collect();
-                        api.runtime().spawn(Leases::return_all(ended));
-                    }
-                }
+            if let Some(session) = kept
+                && let Some(granted) = visit.again(&session).await?
+            {
+                return Ok(granted);
             }
+            // Its time is over, or it was revoked: with the caller's token of now. The old login is given back when there
+            // is a new one, and not before: calls may still be served with what it made.
             let session = Arc::new(visit.login(&role, &subject).await?);
             match visit.read(&session).await {
                 Ok(granted) => {

@@ -49,6 +49,10 @@ impl Deliver for Brought {
     fn refresh<'a>(&'a self, delivered: &'a Delivered, instance: &'a dyn Instance) -> Doing<'a, Freshness> {
         Box::pin(delivered.update(self.held.clone(), self.renew.clone(), instance))
     }
+
+    fn clear<'a>(&'a self, delivered: &'a Delivered, instance: &'a dyn Instance) -> Doing<'a, ()> {
+        Box::pin(delivered.clear(instance))
+    }
 }
 
 /// Adds a variable; of hosts without a proxy there may be some already.

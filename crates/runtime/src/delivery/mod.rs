@@ -150,6 +150,12 @@ pub trait Deliver: Send + Sync + 'static {
         delivered: &'a Self::Delivered,
         instance: &'a dyn Instance,
     ) -> Doing<'a, Freshness>;
+
+    /// The instance is about to be ended: what it was given is taken back as far as that is possible.
+    ///
+    /// # Errors
+    /// The instance is ended all the same.
+    fn clear<'a>(&'a self, delivered: &'a Self::Delivered, instance: &'a dyn Instance) -> Doing<'a, ()>;
 }
 
 /// Whether a running instance can go on with what it has.
@@ -177,5 +183,9 @@ impl Deliver for Nothing {
 
     fn refresh<'a>(&'a self, (): &'a (), _: &'a dyn Instance) -> Doing<'a, Freshness> {
         Box::pin(async { Ok(Freshness::Fresh) })
+    }
+
+    fn clear<'a>(&'a self, (): &'a (), _: &'a dyn Instance) -> Doing<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Kind {
     /// `127.0.0.0/8`, `::1`.
     Loopback,
-    /// `169.254.0.0/16`, `fe80::/10`: where clouds keep their metadata services.
+    /// `169.254.0.0/16`, `fe80::/10`, `168.63.129.16`: where clouds keep their metadata services and platforms.
     LinkLocal,
     /// RFC 1918, `fc00::/7`, `fec0::/10`: the networks of this site.
     Private,
@@ -54,7 +54,8 @@ pub(crate) fn special(address: IpAddr) -> Option<Kind> {
 fn special_v4(address: Ipv4Addr) -> Option<Kind> {
     Some(match address.octets() {
         [127, ..] => Kind::Loopback,
-        [169, 254, ..] => Kind::LinkLocal,
+        // The second is Azure's platform, which tells a machine's secrets as the first do.
+        [169, 254, ..] | [168, 63, 129, 16] => Kind::LinkLocal,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Kind::Private,
         [100, 64..=127, ..] => Kind::Shared,
         [224..=239, ..] | [255, 255, 255, 255] => Kind::Multicast,
@@ -131,6 +132,7 @@ mod tests {
             ("::1", Kind::Loopback),
             ("169.254.169.254", Kind::LinkLocal),
             ("169.254.170.2", Kind::LinkLocal),
+            ("168.63.129.16", Kind::LinkLocal),
             ("fe80::1", Kind::LinkLocal),
             ("10.1.2.3", Kind::Private),
             ("172.16.0.1", Kind::Private),

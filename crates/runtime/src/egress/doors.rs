@@ -14,8 +14,8 @@ use super::tunnel::Aim;
 
 /// Ports that are opened for a name that is allowed at every port, and while learning. At others the proxy is needed.
 const USUAL: [u16; 6] = [80, 443, 8080, 8443, 5432, 3306];
-/// Addresses that are given to names of one instance.
-const MOST: u16 = 1024;
+/// Addresses that are given to names of one instance. Each has listeners in this process, whose files are bounded.
+const MOST: u16 = 128;
 
 /// A listener: where it is, and where connections to it go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,15 +6,17 @@
 //! first microseconds can outrun them), because setting them before takes unsafe code or a shell.
 //!
 //! What it does not do: the program runs as this user, reads and writes what this user may, and connects wherever it
-//! wants. `network`, `read`, `write`, `cpus` and `pids` are not enforced. That is what the warning says.
+//! wants. All share this machine's ports, so one port is one instance's: a second is refused, and does not find itself
+//! answered by the first, which has another caller's credential. `network`, `read`, `write`, `cpus` and `pids` are not enforced. That is what the warning says.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
@@ -33,7 +35,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const OPEN_FILES: u64 = 4096;
 
 /// See the module.
-pub struct ProcessEngine(());
+pub struct ProcessEngine(Ports);
 
 impl ProcessEngine {
     /// The engine; says once what it does not do.
@@ -43,7 +45,7 @@ impl ProcessEngine {
             "engine `process`: servers run as this user, not confined: files and network are open to them; for development only"
         );
         Scratch::clear_orphans();
-        Self(())
+        Self(Ports::default())
     }
 }
 
@@ -59,14 +61,57 @@ impl Engine for ProcessEngine {
                     "the engine `process` runs programs of this machine; an image needs docker or podman";
                 return Err(EngineError::Forbidden(what.into()));
             }
+            let port = match launch.transport {
+                Transport::Stdio => None,
+                Transport::Http { port, .. } => Some(self.0.take(port).await?),
+            };
             let scratch = Scratch::new(&launch.instance).map_err(failed("no directory for the instance"))?;
-            Ok(Box::new(Prepared { scratch }) as Box<dyn Place>)
+            Ok(Box::new(Prepared { scratch, port }) as Box<dyn Place>)
         })
+    }
+}
+
+/// The ports of this machine that instances have.
+#[derive(Clone, Default)]
+struct Ports(Arc<Mutex<HashSet<u16>>>);
+
+/// A port, until it is dropped.
+struct Port {
+    number: u16,
+    all: Ports,
+}
+
+impl Ports {
+    /// # Errors
+    /// Another instance has it, or another program of this machine listens there.
+    async fn take(&self, number: u16) -> Result<Port, EngineError> {
+        if !self.lock().insert(number) {
+            return Err(EngineError::Refused(format!(
+                "port {number} is another instance's; with the engine `process` one instance at a time listens at a port: \
+                 use a container engine, or stdio"
+            )));
+        }
+        let port = Port { number, all: self.clone() };
+        match TcpListener::bind((LOOPBACK, number)).await {
+            Ok(_) => Ok(port),
+            Err(error) => Err(EngineError::Refused(format!("port {number} is not free: {error}"))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<u16>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.number);
     }
 }
 
 struct Prepared {
     scratch: Scratch,
+    port: Option<Port>,
 }
 
 impl Place for Prepared {
@@ -86,7 +131,7 @@ impl Place for Prepared {
             let Some((program, arguments)) = arguments.split_first() else {
                 return Err(EngineError::Missing("there is no program to run".into()));
             };
-            let scratch = self.scratch;
+            let Self { scratch, port } = *self;
             for (file, content) in &launch.files {
                 scratch.write(file, content).map_err(failed("cannot write an in-memory file"))?;
             }
@@ -113,7 +158,7 @@ impl Place for Prepared {
             bounded(group, launch.permissions.memory);
             let pipes = pipes_of(&mut child);
             let (ended, _) = watch::channel(None);
-            tokio::spawn(reap(child, group, ended.clone()));
+            tokio::spawn(reap(child, group, port, ended.clone()));
             let instance = Running { group, scratch, ended, address, pipes: Mutex::new(pipes) };
             Ok(Arc::new(instance) as Arc<dyn Instance>)
         })
@@ -191,10 +236,11 @@ impl Drop for Running {
 }
 
 /// Waits for the program; what it leaves behind in its group is ended, too.
-async fn reap(mut child: Child, group: Pid, ended: watch::Sender<Option<Exit>>) {
+async fn reap(mut child: Child, group: Pid, port: Option<Port>, ended: watch::Sender<Option<Exit>>) {
     let status = child.wait().await;
     // Without a member left there is no such group.
     let _ = kill_process_group(group, Signal::KILL);
+    drop(port);
     let code = status.ok().and_then(|status| status.code()).map(i64::from);
     ended.send_replace(Some(Exit { code, out_of_memory: false }));
 }

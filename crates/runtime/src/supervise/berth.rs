@@ -22,10 +22,13 @@ use super::table::Berths;
 use crate::delivery::{Deliver, Freshness};
 use crate::flight::Flight;
 use crate::launch::Transport;
+use crate::logs::Source;
 use crate::stdio::{Bridge, Options, Sharing, Verdict};
 
 /// How long calls that are under way may take to end, when what answers them must go.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
+/// How long an instance that is about to be ended may take to give its credential back.
+const CLEARING: Duration = Duration::from_secs(2);
 
 /// A connection to an instance.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -147,13 +150,13 @@ impl<D: Deliver> Berth<D> {
     pub(super) async fn refresh(
         self: &Arc<Self>,
         deliver: &Arc<D>,
-        expires: Option<Timestamp>,
+        expires: Timestamp,
     ) -> Result<(), BerthError> {
         let runs = {
             let mut state = self.lock();
             state.deliver = deliver.clone();
             state.used = Instant::now();
-            state.expires = state.expires.max(expires.unwrap_or_default());
+            state.expires = state.expires.max(expires);
             state.runs.clone()
         };
         let mut stale = false;
@@ -209,7 +212,7 @@ impl<D: Deliver> Berth<D> {
 
     /// Whether a start is allowed now.
     pub(super) fn may_start(&self) -> Result<(), BerthError> {
-        if self.over.load(Ordering::Relaxed) {
+        if self.is_over() {
             return Err(BerthError::Stopping);
         }
         match self.lock().backoff.wait(Instant::now()) {
@@ -231,6 +234,11 @@ impl<D: Deliver> Berth<D> {
                 return Err(BerthError::Full(scope));
             }
         }
+    }
+
+    /// Its end was asked for.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 
     pub(super) fn who(&self) -> Option<Who> {
@@ -263,7 +271,7 @@ impl<D: Deliver> Berth<D> {
 
     /// Whether the end of this one was asked for.
     pub(super) fn is_ending(&self, instance: &str) -> bool {
-        self.over.load(Ordering::Relaxed)
+        self.is_over()
             || match &self.speaks {
                 Speaks::Stdio(bridge) => bridge.is_ending(instance),
                 Speaks::Http(http) => http.is_ending(instance),
@@ -324,10 +332,22 @@ impl<D: Deliver> Berth<D> {
 
     /// Ends it: nothing is started in it any more.
     pub(super) async fn end(self: &Arc<Self>, reason: &str) {
-        self.over.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::SeqCst);
+        self.take_back().await;
         match &self.speaks {
             Speaks::Stdio(bridge) => bridge.end(reason).await,
             Speaks::Http(http) => http.rest(self.serving().ladder).await,
+        }
+    }
+
+    /// Takes the credentials back from what runs: it may take a while to end, and must not use them in it.
+    async fn take_back(&self) {
+        let deliver = self.deliver();
+        for run in self.runs() {
+            let clearing = deliver.clear(&run.delivered, &*run.instance);
+            if let Ok(Err(error)) = tokio::time::timeout(CLEARING, clearing).await {
+                run.log.line(Source::Runtime, error.to_string().as_bytes());
+            }
         }
     }
 

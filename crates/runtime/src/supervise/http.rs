@@ -58,11 +58,20 @@ impl<D: Deliver> Http<D> {
             self.take_away(held, serving.ladder).await;
             return Err(BerthError::NotReady(reason));
         }
-        {
+        let over = {
             let mut state = self.lock();
-            state.generations += 1;
-            let generation = berth.number | (state.generations << 40);
-            state.present = Some(Present { held: held.clone(), generation, open: Arc::default() });
+            // Looked at under the lock under which `rest` takes what is present: one of the two sees the other.
+            let over = berth.is_over();
+            if !over {
+                state.generations += 1;
+                let generation = berth.number | (state.generations << 40);
+                state.present = Some(Present { held: held.clone(), generation, open: Arc::default() });
+            }
+            over
+        };
+        if over {
+            self.take_away(held, serving.ladder).await;
+            return Err(BerthError::Stopping);
         }
         self.clear_after_end(berth, &held);
         Ok(())

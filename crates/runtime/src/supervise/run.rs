@@ -45,6 +45,8 @@ pub(super) async fn start<D: Deliver>(berth: &Arc<Berth<D>>) -> Result<Held<D>, 
     berth.may_start()?;
     let permit = berth.permit().await?;
     let _starting = berth.common.starting.acquire().await.map_err(|_| BerthError::Stopping)?;
+    // The wait may have been long, and its end asked for meanwhile.
+    berth.may_start()?;
     let begun = Instant::now();
     match launched(berth).await {
         Ok(run) => {
@@ -69,8 +71,8 @@ async fn launched<D: Deliver>(berth: &Arc<Berth<D>>) -> Result<Run<D>, EngineErr
     let deliver = berth.deliver();
     let delivered = deliver.board(&*place, &mut launch, &masks).await?;
     // After the delivery, so that what it added is among them.
-    launch.environment.iter().for_each(|(_, value)| masks.add(value));
-    launch.files.iter().for_each(|(_, content)| masks.add(content));
+    launch.environment.iter().for_each(|(_, value)| masks.keep(value));
+    launch.files.iter().for_each(|(_, content)| masks.keep(content));
     let instance = place.start(&launch).await?;
     if let Err(error) = deliver.started(&delivered, &instance).await {
         stop(&*instance, serving.ladder).await;

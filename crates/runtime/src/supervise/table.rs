@@ -120,16 +120,15 @@ impl<D: Deliver> Berths<D> {
         deliver: &Arc<D>,
     ) -> Result<Arc<Berth<D>>, BerthError> {
         let berth = self.berth(server, Some(principal), deliver)?;
-        berth.refresh(deliver, Some(principal.expires)).await?;
+        berth.refresh(deliver, principal.expires).await?;
         berth.ready().await?;
         Ok(berth)
     }
 
-    /// Ends everything of one caller: what a revocation asks for. How many berths that were.
-    pub async fn revoke(&self, issuer: &str, subject: &str) -> usize {
-        let gone = self.take(|berth| {
-            berth.principal().is_some_and(|who| *who.issuer == *issuer && *who.subject == *subject)
-        });
+    /// Ends everything of the logins that are meant, also what is only being started: what a revocation asks for. How
+    /// many berths that were.
+    pub async fn revoke(&self, meant: impl Fn(&Principal) -> bool) -> usize {
+        let gone = self.take(|berth| berth.principal().is_some_and(|who| meant(who)));
         join_all(gone.iter().map(|berth| berth.end("The caller's access was revoked."))).await;
         gone.len()
     }

@@ -10,10 +10,12 @@ use safeconduct_core::secret::Secret;
 use safeconduct_core::time::Timestamp;
 use safeconduct_runtime::delivery::{Deliver, Freshness};
 use safeconduct_runtime::engine::process::ProcessEngine;
-use safeconduct_runtime::engine::{Doing, EngineError, Instance, Place};
+use safeconduct_runtime::engine::{Doing, Engine as _, EngineError, Instance, Place};
 use safeconduct_runtime::launch::{Launch, Program, Transport};
 use safeconduct_runtime::masks::Masks;
-use safeconduct_runtime::supervise::{BerthError, Berths, Bounds, Occupancy, Scope, Serving, State};
+use safeconduct_runtime::supervise::{
+    BerthError, Berths, Bounds, MakeLaunch, Occupancy, Scope, Serving, State,
+};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -44,6 +46,10 @@ impl Deliver for Given {
         let stale = self.stale && *delivered != self.token;
         Box::pin(async move { Ok(if stale { Freshness::Stale } else { Freshness::Fresh }) })
     }
+
+    fn clear<'a>(&'a self, _: &'a String, _: &'a dyn Instance) -> Doing<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 fn given(token: &str) -> Arc<Given> {
@@ -53,8 +59,13 @@ fn given(token: &str) -> Arc<Given> {
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn caller(name: &str, lasts: u64) -> Arc<Principal> {
+    logged_in(name, lasts, "the only one")
+}
+
+fn logged_in(name: &str, lasts: u64, login: &str) -> Arc<Principal> {
     let rules = IssuerRules::new("corp", "https://idp.example", Preset::Oidc);
-    let claims = json!({ "iss": "https://idp.example", "sub": name, "exp": NOW.secs() + lasts });
+    let claims =
+        json!({ "iss": "https://idp.example", "sub": name, "sid": login, "exp": NOW.secs() + lasts });
     Arc::new(suppose(claims.to_string().as_bytes(), &rules, NOW).unwrap())
 }
 
@@ -330,12 +341,87 @@ async fn a_revoked_caller_loses_everything_and_nobody_else_does() {
     let (first, second) = (table.client(&alice, "a").await, table.client(&bob, "b").await);
     let pids = [pid_of(&first).await, pid_of(&second).await];
     let waiting = first.call(json!(1), "never", json!({})).await;
-    assert_eq!(table.berths.revoke("corp", "alice").await, 1);
+    assert_eq!(table.berths.revoke(|who| *who.subject == *"alice").await, 1);
     assert_eq!(pids.map(runs), [false, true]);
     assert_eq!(waiting.last().await["error"]["message"], "The caller's access was revoked.");
-    assert_eq!(table.berths.revoke("other", "bob").await, 0);
+    assert_eq!(table.berths.revoke(|who| *who.issuer == *"other").await, 0);
     assert!(runs(pids[1]));
     table.berths.end().await;
+}
+
+#[tokio::test]
+async fn each_login_of_a_caller_has_a_process_and_ends_with_it_alone() {
+    let table = Table::new(Bounds::default(), |_| {});
+    let logins = ["first", "second"].map(|login| logged_in("alice", 3600, login));
+    let clients = [table.client(&logins[0], "1").await, table.client(&logins[1], "2").await];
+    let pids = [pid_of(&clients[0]).await, pid_of(&clients[1]).await];
+    let of = |login: &'static str| move |who: &Principal| who.session.as_deref() == Some(login);
+    assert_eq!(table.berths.revoke(of("third")).await, 0);
+    assert_eq!(table.berths.revoke(of("second")).await, 1);
+    assert_eq!(pids.map(runs), [true, false]);
+    table.berths.end().await;
+}
+
+/// A server that listens a second after its start.
+fn slow_http(port: u16, starts: &Arc<AtomicUsize>) -> MakeLaunch {
+    let starts = starts.clone();
+    Arc::new(move |instance| {
+        starts.fetch_add(1, Ordering::SeqCst);
+        let program = format!(
+            "import time, http.server as h; time.sleep(1); \
+             h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler).serve_forever()"
+        );
+        let mut launch = launch(instance, vec![python(), "-c".into(), program]);
+        launch.transport = Transport::Http { port, path: "/mcp".into() };
+        Ok(launch)
+    })
+}
+
+fn over_http() -> (Table, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let starts = Arc::new(AtomicUsize::new(0));
+    let table = Table::new(Bounds::default(), |serving| {
+        serving.transport = Transport::Http { port, path: "/mcp".into() };
+        serving.launch = slow_http(port, &starts);
+    });
+    (Table { starts, ..table }, port)
+}
+
+#[tokio::test]
+async fn a_start_that_is_under_way_when_its_caller_is_revoked_serves_nobody_and_leaves_nothing() {
+    let (table, port) = over_http();
+    let (berths, who) = (table.berths.clone(), caller("alice", 3600));
+    let first = tokio::spawn(async move { berths.reach("scripted", &who, &given("t")).await.map(drop) });
+    until("it is being started", async || table.starts() == 1).await;
+    assert_eq!(table.berths.revoke(|who| *who.subject == *"alice").await, 1);
+    assert_eq!(first.await.unwrap(), Err(BerthError::Stopping));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "nothing listens");
+    let free = std::net::TcpListener::bind(("127.0.0.1", port));
+    assert!(free.is_ok(), "{free:?}");
+    drop(free);
+    // The next login is served.
+    let again = table.berths.reach("scripted", &caller("alice", 3600), &given("t")).await.map(drop);
+    assert_eq!(again, Ok(()));
+    table.berths.end().await;
+}
+
+#[tokio::test]
+async fn with_the_engine_process_nobody_is_answered_by_another_callers_server_at_the_same_port() {
+    let (table, port) = over_http();
+    let reach = async |name| table.berths.reach("scripted", &caller(name, 3600), &given(name)).await;
+    assert!(reach("alice").await.is_ok());
+    let refused = reach("bob").await.err().unwrap();
+    let BerthError::Engine(EngineError::Refused(why)) = refused else { panic!("{refused}") };
+    assert!(why.contains(&format!("port {port} is another instance's")), "{why}");
+    assert!(reach("alice").await.is_ok(), "who has it keeps it");
+    table.berths.end().await;
+
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut strange = launch("x", vec![python()]);
+    let port = taken.local_addr().unwrap().port();
+    strange.transport = Transport::Http { port, path: "/mcp".into() };
+    let refused = ProcessEngine::new().prepare(&strange).await.err().unwrap().to_string();
+    assert!(refused.contains(&format!("port {port} is not free")), "{refused}");
 }
 
 #[tokio::test]

@@ -31,6 +31,22 @@ fn a_server_is_added_to_a_clients_file_shown_and_taken_out_again() {
 }
 
 #[test]
+fn what_the_user_wrote_is_kept_however_often_the_file_is_changed() {
+    let here = directory("connect-again");
+    let home = here.to_str().unwrap().to_owned();
+    let with_home = [("HOME", home.as_str())];
+    let before = "{\n  \"mcpServers\": {\n    \"orders\": { \"command\": \"mine\" }\n  }\n}\n";
+    std::fs::write(here.join(".claude.json"), before).unwrap();
+    let url = "http://127.0.0.1:8080/orders/mcp";
+    let kept = || std::fs::read_to_string(here.join(".claude.json.before-safeconduct")).unwrap();
+    assert_eq!(safeconduct(&here, &with_home, &["connect", "claude-code", "--url", url]).code, 0);
+    assert_eq!(kept(), before);
+    assert_eq!(safeconduct(&here, &with_home, &["connect", "claude-code", "--url", url, "--undo"]).code, 0);
+    assert_eq!(kept(), before, "the only copy");
+    assert!(here.join(".claude.json.before-safeconduct.2").is_file());
+}
+
+#[test]
 fn a_clients_file_that_is_not_there_is_made_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let here = directory("connect-new");

@@ -46,7 +46,8 @@ fn page(status: StatusCode, body: &str) -> Reply {
         .header("cache-control", "no-store")
         .header("x-frame-options", "DENY")
         .header("x-content-type-options", "nosniff")
-        .header("referrer-policy", "no-referrer")
+        // Not `no-referrer`: with it a browser posts this page's own form with `Origin: null` (Fetch §3.2).
+        .header("referrer-policy", "same-origin")
         .header(
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",

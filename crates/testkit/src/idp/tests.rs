@@ -290,3 +290,21 @@ async fn a_login_for_somebody_elses_address_goes_nowhere_and_a_code_without_its_
     assert!(html.contains("alice@example.com") && html.contains("Who are you?"), "{html}");
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
 }
+
+#[tokio::test]
+async fn a_browser_that_says_where_a_form_is_from_logs_in_from_this_page_and_from_no_other() {
+    let (idp, _) = provider().await;
+    let client = registered(&idp).await;
+    let url = format!("{}/authorize?{}", idp.issuer(), wish(&client, "http://127.0.0.1:1/callback"));
+    // With `no-referrer` a browser would say `null` of this page, too (Fetch §3.2).
+    assert_eq!(fetch::get(&url).await.unwrap().header("referrer-policy"), Some("same-origin"));
+    let base: String = idp.issuer().split('/').take(3).collect::<Vec<_>>().join("/");
+    for (origin, status) in [(base.as_str(), 302), ("null", 400), ("https://evil.example", 400)] {
+        let request = http::Request::post(&url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", origin)
+            .body(bytes::Bytes::from("user=alice%40example.com"))
+            .unwrap();
+        assert_eq!(fetch::fetch(request).await.unwrap().status, status, "{origin}");
+    }
+}

@@ -34,15 +34,7 @@ pub(super) fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) 
     let error = word(&refusal.error.status, status);
     if !refusal.error.message.is_empty() {
         said::note(&refusal.error.message);
-        // It names the service account and the permission; a token it never repeats, but who knows.
-        let shown: String = refusal
-            .error
-            .message
-            .split_whitespace()
-            .filter(|word| word.len() <= 120)
-            .collect::<Vec<_>>()
-            .join(" ");
-        tracing::info!(status, message = %shown.chars().take(256).collect::<String>(), "Google says");
+        tracing::info!(status, message = %said::masked(&refusal.error.message, 256), "Google says");
     }
     match status {
         408 | 429 | 500.. => {

@@ -13,7 +13,7 @@ pub(super) use endpoint::Repeat;
 pub use endpoint::TokenEndpoint;
 pub(super) use request::Fieldset;
 pub use step::Step;
-pub(super) use step::{Again, Given, Grant};
+pub(super) use step::{Again, Given, Grant, fields};
 pub(super) use targets::Asked;
 pub use targets::{BadTarget, Targets};
 

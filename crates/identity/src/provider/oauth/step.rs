@@ -18,6 +18,24 @@ use crate::provider::{
 use crate::template::MissingClaim;
 use crate::wire::Wire;
 
+/// What every configuration of a grant has as fields, as [`Grant`] asks for it.
+macro_rules! fields {
+    () => {
+        fn at(&self) -> &$crate::provider::oauth::TokenEndpoint {
+            &self.at
+        }
+
+        fn targets(&self) -> &$crate::provider::oauth::Targets {
+            &self.targets
+        }
+
+        fn expected(&self) -> &$crate::provider::oauth::Expected {
+            &self.expected
+        }
+    };
+}
+pub(in crate::provider) use fields;
+
 /// What one grant type has of its own.
 pub(in crate::provider) trait Grant: Send + Sync + 'static {
     /// Name of the step in the configuration.

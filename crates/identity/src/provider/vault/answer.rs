@@ -79,7 +79,7 @@ pub(super) fn login(body: &[u8]) -> Result<Entered, ExchangeError> {
     }
     Ok(Entered {
         token: auth.client_token.0,
-        lasting: Duration::from_secs(auth.lease_duration),
+        lasting: lasting(auth.lease_duration),
         renewable: auth.renewable,
     })
 }
@@ -92,7 +92,7 @@ pub(super) fn secret(body: &[u8]) -> Result<Found, ExchangeError> {
     // A version that was deleted is null.
     let members =
         serde_json::from_str(inner.get()).map_err(|_| bad("there is no object of secrets at this path"))?;
-    let lasting = Duration::from_secs(answer.lease_duration);
+    let lasting = lasting(answer.lease_duration);
     let lease = (!answer.lease_id.is_empty()).then(|| Lease {
         id: answer.lease_id.into(),
         lasting,
@@ -105,8 +105,13 @@ pub(super) fn secret(body: &[u8]) -> Result<Found, ExchangeError> {
 /// Reads the answer to a renewed lease.
 pub(super) fn lease(body: &[u8]) -> Result<Lease, ExchangeError> {
     let answer: SecretAnswer<'_> = read(body)?;
-    let lasting = Duration::from_secs(answer.lease_duration);
+    let lasting = lasting(answer.lease_duration);
     Ok(Lease { id: answer.lease_id.into(), lasting, renewable: answer.renewable })
+}
+
+/// Seconds as the vault counts them; what is longer than anything lasts is cut, so that it can be reckoned with.
+fn lasting(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(10 * 365 * 86_400))
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ExchangeError> {

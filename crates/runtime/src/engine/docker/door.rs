@@ -41,7 +41,8 @@ async fn pass(mut outer: TcpStream, inside: Inside, to: SocketAddr) {
 }
 
 /// Whether a connection was made by this user, as the kernel's table of connections says (proc(5): addresses in hex,
-/// each group of four bytes with its little end first; the eighth field is the user).
+/// each group of four bytes with its little end first; then the state, and the eighth field is the user). Of a connection
+/// whose maker has closed it the kernel writes root's number, whoever made it: only an established one (01) has an owner.
 fn is_ours(peer: SocketAddr, at: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     owner(&table, peer, at) == Some(rustix::process::geteuid().as_raw())
@@ -53,7 +54,9 @@ fn owner(table: &str, from: SocketAddr, to: SocketAddr) -> Option<u32> {
         let mut fields = line.split_whitespace().skip(1);
         (fields.next() == Some(&from) && fields.next() == Some(&to)).then_some(fields)
     });
-    line?.nth(4)?.parse().ok()
+    let mut rest = line?;
+    rest.next().filter(|state| *state == "01")?;
+    rest.nth(3)?.parse().ok()
 }
 
 fn hex(address: SocketAddr) -> Option<String> {
@@ -86,5 +89,13 @@ mod tests {
         let (from, to) = ("127.0.0.1:40000".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
         assert_eq!(owner(table, from, to), Some(1000));
         assert_eq!(owner(table, to, from), None);
+    }
+
+    #[test]
+    fn a_connection_that_its_maker_has_closed_is_nobodys() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             0: 0100007F:9C40 0100007F:1F90 05 00000000:00000000 00:00000000 00000000     0        0 0 1\n";
+        let (from, to) = ("127.0.0.1:40000".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(owner(table, from, to), None);
     }
 }

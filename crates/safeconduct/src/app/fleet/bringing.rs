@@ -68,6 +68,15 @@ impl Deliver for Bringing {
             }
         })
     }
+
+    fn clear<'a>(&'a self, delivered: &'a Option<Delivered>, instance: &'a dyn Instance) -> Doing<'a, ()> {
+        Box::pin(async move {
+            match delivered {
+                Some(delivered) => delivered.clear(instance).await,
+                None => Ok(()),
+            }
+        })
+    }
 }
 
 /// A server works on for longer than its credential lives: the warrant of the call that it works for gets another.

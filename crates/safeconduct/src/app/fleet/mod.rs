@@ -136,13 +136,8 @@ impl Fleet {
 /// Instances of a caller whose login has ended, end.
 impl Follower for Fleet {
     fn revoked(&self, revocation: &Revocation) {
-        let berths = self.berths.clone();
-        let callers = self.ways_out.callers(|who| revocation.covers(who));
-        self.runtime.spawn(async move {
-            for who in callers {
-                berths.revoke(&who.issuer, &who.subject).await;
-            }
-        });
+        let (berths, revocation) = (self.berths.clone(), revocation.clone());
+        self.runtime.spawn(async move { berths.revoke(|who| revocation.covers(who)).await });
     }
 }
 

@@ -52,11 +52,6 @@ impl WaysOut {
         state.callers.insert(instance.into(), caller.clone());
     }
 
-    /// The callers who were given instances, as far as they are meant.
-    pub(super) fn callers(&self, meant: impl Fn(&Principal) -> bool) -> Vec<Arc<Principal>> {
-        self.lock().callers.values().filter(|caller| meant(caller)).cloned().collect()
-    }
-
     /// What a server has asked for, as lines to paste.
     pub(super) fn learned(&self, server: &str) -> String {
         self.learned.lines(server)

@@ -138,7 +138,12 @@ fn write(path: &Path, before: Option<&str>, after: &str) -> std::io::Result<Opti
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(to)?;
         std::io::Write::write_all(&mut file, text.as_bytes())
     };
-    let backup = before.map(|_| beside(".before-safeconduct"));
+    // Under a name that is free: what an earlier change kept may be the only copy of what the user wrote.
+    let backup = before.map(|_| {
+        let names = std::iter::once(".before-safeconduct".to_owned())
+            .chain((2..).map(|number| format!(".before-safeconduct.{number}")));
+        names.map(|name| beside(&name)).find(|free| free.symlink_metadata().is_err()).unwrap_or_default()
+    });
     if let (Some(backup), Some(before)) = (&backup, before) {
         put(backup, before)?;
     }
