@@ -21,8 +21,13 @@ async function connect(transport, mode) {
   answer('sampling/createMessage', { role: 'assistant', model: 'none', content: { type: 'text', text: 'Sampled.' } });
   answer('elicitation/create', { action: 'accept', content: { name: 'Ada' } });
   answer('roots/list', { roots: [{ uri: 'file:///tmp', name: 'tmp' }] });
+  // Seen on the wire: the client itself forgets a report that comes together with the answer.
+  const reports = [];
+  transport.onmessage = ({ method, params }) => {
+    if (method === 'notifications/progress') reports.push(params);
+  };
   await client.connect(transport);
-  return { client, asked };
+  return { client, asked, reports };
 }
 
 const direct = async (mode) => {
@@ -42,7 +47,7 @@ function plain({ resultType, ttlMs, cacheScope, _meta, ...rest }) {
 const questions = (asked) => asked.filter(([method]) => method !== 'roots/list');
 
 /** Everything that the server offers and answers, as data. */
-async function picture({ client, asked }) {
+async function picture({ client, asked, reports }) {
   const offered = client.getServerCapabilities();
   // Some servers register tools once they know the client.
   await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -59,15 +64,14 @@ async function picture({ client, asked }) {
     progress,
   };
   for (const [tool, args] of JSON.parse(calls)) {
-    // The client reports its own rounds as well.
-    const onprogress = (step) => step.message?.startsWith('Fulfilling input') || progress.push([tool, step]);
-    asked.length = 0;
+    asked.length = reports.length = 0;
     try {
-      const answer = plain(await client.callTool({ name: tool, arguments: args }, { onprogress }));
+      const answer = plain(await client.callTool({ name: tool, arguments: args }, { onprogress: () => {} }));
       seen.answers.push([tool, answer, questions(asked)]);
     } catch (error) {
       seen.answers.push([tool, { code: error.code, message: error.message }]);
     }
+    progress.push(...reports.map(({ progressToken, _meta, ...report }) => [tool, report]));
   }
   const revision = client.getNegotiatedProtocolVersion();
   await client.close();
