@@ -20,6 +20,7 @@ mod tests {
 
     use safeconduct_core::refusal::Reason;
     use safeconduct_core::revocation::Whose;
+    use safeconduct_identity::acquire::CredentialLimits;
     use safeconduct_identity::provider::{Pick, Vault, VaultConfig, VaultConfigError};
     use safeconduct_identity::template::Template;
     use safeconduct_identity::wire::Endpoint;
@@ -309,6 +310,25 @@ mod tests {
         let began = std::time::Instant::now();
         bench.store.leases().end(Duration::from_millis(200)).await;
         assert!(began.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn a_login_whose_secret_did_not_come_in_time_is_given_back() {
+        let desk = Desk::lasting(3600);
+        let endpoint = TokenEndpoint::start(move |asked| {
+            desk.answer(asked, |_| made("l", 3600).when(&Arc::new(tokio::sync::Semaphore::new(0))))
+        })
+        .await;
+        let limits = CredentialLimits { step: Duration::from_millis(500), ..CredentialLimits::default() };
+        let bench = Bench::lending_within(limits, |leases| vec![database(leases, &endpoint.url)]);
+        assert!(bench.token(&alice()).await.is_err());
+        until(|| endpoint.count() == 3).await;
+        let last = endpoint.asked().pop().unwrap();
+        assert_eq!(
+            (last.path.as_str(), last.header("x-vault-token")),
+            ("/v1/auth/token/revoke-self", "hvs.1")
+        );
+        assert_eq!(bench.store.leases().count(), 0);
     }
 
     /// Edge: 30

@@ -42,14 +42,14 @@ struct Shard {
 struct Ended {
     issuer: u128,
     moment: Moment,
-    until: Timestamp,
 }
 
-/// The same moment on both clocks.
+/// The same moment on both clocks, and when the last token from before it ends.
 #[derive(Clone, Copy, Default)]
 struct Moment {
     issued: Timestamp,
     at: Timestamp,
+    until: Timestamp,
 }
 
 /// What an entry is found under.
@@ -65,7 +65,10 @@ enum Key<'a> {
 #[derive(Clone, Copy)]
 enum Asked {
     /// A token; one that does not say when it was issued could be of any time.
-    Token(Option<Timestamp>),
+    Token {
+        issued: Option<Timestamp>,
+        expires: Timestamp,
+    },
     Made(Timestamp),
 }
 
@@ -90,9 +93,8 @@ impl Revocations {
     /// Notes a revocation.
     pub fn note(&self, revocation: &Revocation) {
         let Revocation { issuer, whose, issued, at, keep } = revocation;
-        let moment = Moment { issued: *issued, at: *at };
-        let until = at.plus(*keep);
-        let put = |key: Key<'_>| self.put(issuer, &key, moment, until, *at);
+        let moment = Moment { issued: *issued, at: *at, until: at.plus(*keep) };
+        let put = |key: Key<'_>| self.put(issuer, &key, moment, *at);
         match whose {
             Whose::Subject(subject) => put(Key::Subject(subject)),
             Whose::Session { sid, subject } => {
@@ -114,7 +116,11 @@ impl Revocations {
     pub fn ends(&self, who: &Principal) -> bool {
         // Most gateways, most of the time: nobody was revoked.
         self.count() > 0
-            && self.has_ended(who, who.session.as_deref().map(LoginTag::of), Asked::Token(who.issued))
+            && self.has_ended(
+                who,
+                who.session.as_deref().map(LoginTag::of),
+                Asked::Token { issued: who.issued, expires: who.expires },
+            )
     }
 
     /// True when what the gateway made for this caller was made before a revocation of theirs.
@@ -131,16 +137,15 @@ impl Revocations {
         let (issuer, key) = (self.wide(issuer), self.wide((issuer, key)));
         let shard = self.shard(key);
         let ended = shard.ended.get(&key).is_some_and(|ended| asked.is_before(ended.moment));
-        ended || shard.floors.get(&issuer).is_some_and(|floor| asked.is_before(*floor))
+        ended || shard.floors.get(&issuer).is_some_and(|floor| asked.is_below(*floor))
     }
 
-    fn put(&self, issuer: &str, key: &Key<'_>, moment: Moment, until: Timestamp, now: Timestamp) {
+    fn put(&self, issuer: &str, key: &Key<'_>, moment: Moment, now: Timestamp) {
         let (issuer, key) = (self.wide(issuer), self.wide((issuer, key)));
         let mut shard = self.shard(key);
-        let ended = shard.ended.entry(key).or_insert(Ended { issuer, moment, until });
+        let ended = shard.ended.entry(key).or_insert(Ended { issuer, moment });
         ended.moment = ended.moment.later(moment);
-        ended.until = ended.until.max(until);
-        let until = ended.until;
+        let until = ended.moment.until;
         shard.order.push_back((key, until));
         shard.tidy(self.per_shard, now);
     }
@@ -161,7 +166,7 @@ impl Revocations {
 impl Shard {
     fn tidy(&mut self, most: usize, now: Timestamp) {
         while let Some((key, until)) = self.order.front().copied() {
-            let current = self.ended.get(&key).is_some_and(|ended| ended.until == until);
+            let current = self.ended.get(&key).is_some_and(|ended| ended.moment.until == until);
             if current && until >= now && self.ended.len() <= most {
                 break;
             }
@@ -174,14 +179,19 @@ impl Shard {
         // One caller revoked again and again leaves a leftover each time.
         if self.order.len() > 2 * self.ended.len() + 16 {
             let ended = &self.ended;
-            self.order.retain(|(key, until)| ended.get(key).is_some_and(|ended| ended.until == *until));
+            self.order
+                .retain(|(key, until)| ended.get(key).is_some_and(|ended| ended.moment.until == *until));
         }
     }
 }
 
 impl Moment {
     fn later(self, other: Self) -> Self {
-        Self { issued: self.issued.max(other.issued), at: self.at.max(other.at) }
+        Self {
+            issued: self.issued.max(other.issued),
+            at: self.at.max(other.at),
+            until: self.until.max(other.until),
+        }
     }
 }
 
@@ -189,8 +199,17 @@ impl Asked {
     /// `iat` is in whole seconds: a token of the very second of the revocation may be from before it.
     fn is_before(self, moment: Moment) -> bool {
         match self {
-            Self::Token(issued) => issued.is_none_or(|issued| issued <= moment.issued),
+            Self::Token { issued: Some(issued), .. } => issued <= moment.issued,
+            Self::Token { issued: None, .. } => true,
             Self::Made(at) => at <= moment.at,
+        }
+    }
+
+    /// The same of a floor, which is of others: nobody is shut out by it for good because their tokens have no `iat`.
+    fn is_below(self, floor: Moment) -> bool {
+        match self {
+            Self::Token { issued: None, expires } => expires <= floor.until,
+            _ => self.is_before(floor),
         }
     }
 }
@@ -301,6 +320,11 @@ mod tests {
         assert!(ledger.ends(&token("alice", None, 100)));
         assert!((0..1000).all(|number| ledger.ends(&token(&number.to_string(), None, 200 + number))));
         assert!(!ledger.ends(&token("alice", None, 2000)));
+        // Nobody is shut out for good by what others did, also not who has no `iat`.
+        let undated =
+            |name: &str, expires| Principal { issued: None, expires: secs(expires), ..token(name, None, 0) };
+        assert!((0..1000).all(|number| !ledger.ends(&undated(&format!("other-{number}"), 200 + 1000 + 10))));
+        assert!((0..1000).any(|number| ledger.ends(&undated(&format!("other-{number}"), 200))));
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::template::{MissingClaim, Template};
 use crate::wire::{Endpoint, Wire};
 use answer::Refused;
 use api::Api;
-use sessions::Session;
+use sessions::{OnLoan, Session};
 
 /// How long a secret without a lease is kept before it is read again.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -217,19 +217,12 @@ impl Provider for Vault {
             }
             // Its time is over, or it was revoked: with the caller's token of now. The old login is given back when there
             // is a new one, and not before: calls may still be served with what it made.
-            let session = Arc::new(visit.login(&role, &subject).await?);
-            match visit.read(&session).await {
-                Ok(granted) => {
-                    if let Some(key) = key {
-                        leases.keep(key, session, warrant.principal().clone());
-                    }
-                    Ok(granted)
-                }
-                Err(error) => {
-                    api.runtime().spawn(Leases::return_all(vec![session]));
-                    Err(error)
-                }
+            let login = OnLoan::new(visit.login(&role, &subject).await?);
+            let granted = visit.read(&login.session).await?;
+            if let Some(key) = key {
+                leases.keep(key, login.keep(), warrant.principal().clone());
             }
+            Ok(granted)
         })
     }
 }

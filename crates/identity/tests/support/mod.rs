@@ -77,8 +77,14 @@ impl Bench {
 
     /// With steps that have something on loan.
     pub fn lending(steps: impl FnOnce(&Arc<Leases>) -> Vec<Arc<dyn Provider>>) -> Self {
-        let plan = |store: &CredentialStore| CredentialPlan::Chain(steps(store.leases()));
-        Self::planned(Edge::new(), plan, CredentialLimits::default())
+        Self::lending_within(CredentialLimits::default(), steps)
+    }
+
+    pub fn lending_within(
+        limits: CredentialLimits,
+        steps: impl FnOnce(&Arc<Leases>) -> Vec<Arc<dyn Provider>>,
+    ) -> Self {
+        Self::planned(Edge::new(), |store| CredentialPlan::Chain(steps(store.leases())), limits)
     }
 
     fn of(edge: Edge, plan: CredentialPlan, limits: CredentialLimits) -> Self {

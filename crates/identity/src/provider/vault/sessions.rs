@@ -89,6 +89,31 @@ impl Leases {
     }
 }
 
+/// A login that nobody keeps yet: given back when what it was made for fails, or is given up half way.
+pub(super) struct OnLoan {
+    pub(super) session: Arc<Session>,
+    kept: bool,
+}
+
+impl OnLoan {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session: Arc::new(session), kept: false }
+    }
+
+    pub(super) fn keep(mut self) -> Arc<Session> {
+        self.kept = true;
+        self.session.clone()
+    }
+}
+
+impl Drop for OnLoan {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.session.api.runtime().spawn(Leases::return_all(vec![self.session.clone()]));
+        }
+    }
+}
+
 /// One login.
 pub(crate) struct Session {
     api: Arc<Api>,
