@@ -99,7 +99,13 @@ fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
     }
-    match request.uri().path() {
+    // Who calls and what servers say: a web page is not to read it, under whatever name it calls this listener.
+    let path = request.uri().path();
+    let private = path == "/status" || path.starts_with("/logs/");
+    if private && !order::has_address(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "the Host must be an address or localhost\n".into());
+    }
+    match path {
         "/healthz" => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => ready(&shown.missing()),
         "/metrics" => typed(
@@ -118,11 +124,7 @@ fn answer(request: &Request<Incoming>, shown: &dyn Show) -> Response<Answer> {
     }
 }
 
-/// What servers say may be anything: a web page is not to read it, under whatever name it calls this listener.
 fn logs(request: &Request<Incoming>, server: &str, shown: &dyn Show) -> Response<Answer> {
-    if !order::has_address(request.headers()) {
-        return text(StatusCode::FORBIDDEN, "the Host must be an address or localhost\n".into());
-    }
     let Some(lines) = shown.logs(server, request.uri().query() == Some("follow")) else {
         return text(StatusCode::NOT_FOUND, "no such server is started here\n".into());
     };

@@ -423,6 +423,14 @@ async fn each_revocation_is_counted_by_whose_it_was() {
         assert!(metrics.contains(line), "{metrics}");
     }
     assert_eq!(fetch::get(&format!("http://{admin}/status")).await.unwrap().json()["revocations"], 3);
+    // A page that calls this listener by a name of its own (DNS rebinding) is told nothing of it.
+    let page = |path: &str| {
+        let request = Request::get(format!("http://{admin}{path}")).header("host", "page.example");
+        fetch::fetch(request.body(Bytes::new()).unwrap())
+    };
+    for (path, status) in [("/metrics", 200), ("/readyz", 200), ("/status", 403), ("/logs/orders", 403)] {
+        assert_eq!(page(path).await.unwrap().status, status, "{path}");
+    }
 }
 
 /// Whoever keeps processes for callers hears of each revocation.
