@@ -68,6 +68,7 @@ async fn a_listener_of_the_gateway_is_reached_by_its_instance_and_by_no_other() 
     world.finish().await;
 }
 
+/// Row: P13
 #[tokio::test]
 async fn an_allowed_name_is_reached_with_and_without_a_proxy_and_no_other_is() {
     let names = Names::default().lead("api.test", &["127.0.0.1"]).lead("evil.test", &["127.0.0.1"]);

@@ -7,6 +7,7 @@ use crate::world::{World, image, secret, told};
 /// `clone` and `unshare`: a user namespace of one's own, where one would be root.
 const NEW_USER: u64 = 0x1000_0000;
 
+/// Row: P13
 #[tokio::test]
 async fn there_are_no_capabilities_and_no_way_to_any() {
     let world = World::new().await;
