@@ -49,7 +49,8 @@ section! {
         /// built from it, never from a request's Host. Default: the listener's own address, if that is loopback.
         public_url: String;
         /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are served, and `safeconduct revoke` is obeyed. It knows
-        /// nobody: keep it on loopback, or in a network of your own. Default: nowhere.
+        /// nobody: keep it on loopback, or in a network of your own. `/status`, `/logs` and orders are for who names it
+        /// by an address or `localhost`, so that no web page reaches them under a name of its own. Default: nowhere.
         admin: Address;
         /// Host names accepted in requests, besides that of `public_url` and, on a loopback listener, the loopback
         /// names. With or without a port. This is what stops DNS rebinding.
