@@ -51,6 +51,7 @@ async fn idp_with_keys() -> (Arc<Time>, Idp, Arc<IssuerKeys>) {
 }
 
 /// Row: R13
+/// Edge: 86
 #[tokio::test]
 async fn keys_are_found_by_openid_discovery_and_by_oauth_metadata() {
     let time = Time::new();
@@ -69,6 +70,7 @@ async fn keys_are_found_by_openid_discovery_and_by_oauth_metadata() {
 }
 
 /// Row: R5, R13
+/// Edge: 86
 #[tokio::test]
 async fn metadata_of_another_issuer_are_not_believed() {
     assert_eq!(discovered(|base| json!({ "issuer": base, "jwks_uri": format!("{base}/keys") })).await, Ok(1));
@@ -86,6 +88,7 @@ async fn metadata_of_another_issuer_are_not_believed() {
 }
 
 /// Row: R13
+/// Edge: 86, 87
 #[tokio::test]
 async fn keys_are_not_fetched_from_another_host_or_a_place_that_cannot_be_trusted() {
     let at = |uri: &'static str| discovered(move |base| json!({ "issuer": base, "jwks_uri": uri }));
@@ -107,6 +110,7 @@ async fn keys_are_not_fetched_from_another_host_or_a_place_that_cannot_be_truste
 }
 
 /// Row: R12, R13
+/// Edge: 84
 #[tokio::test]
 async fn metadata_and_keys_that_are_huge_redirected_garbage_or_cut_are_errors_with_a_name() {
     for path in ["/.well-known/openid-configuration", "/jwks"] {
@@ -199,6 +203,7 @@ async fn callers_do_not_make_an_issuer_that_is_down_be_asked_more_than_once_a_se
 }
 
 /// Row: R11, R12, A13
+/// Edge: 80
 #[tokio::test]
 async fn an_unknown_key_costs_one_fetch_in_thirty_seconds_shared_by_all() {
     let (time, idp, keys) = idp_with_keys().await;
@@ -251,6 +256,7 @@ async fn a_key_published_during_a_fetch_is_found_by_the_next_one() {
 }
 
 /// Row: R12, A13
+/// Edge: 83
 #[tokio::test]
 async fn the_same_keys_keep_their_number_and_no_store_and_a_short_max_age_mean_a_minute() {
     let jwks = jwks();
@@ -273,6 +279,7 @@ async fn the_same_keys_keep_their_number_and_no_store_and_a_short_max_age_mean_a
 }
 
 /// Row: R12, A13
+/// Edge: 85
 #[tokio::test]
 async fn last_good_keys_serve_for_a_day_through_an_outage_and_no_longer() {
     let (time, idp, keys) = idp_with_keys().await;
@@ -293,6 +300,7 @@ async fn last_good_keys_serve_for_a_day_through_an_outage_and_no_longer() {
 }
 
 /// Row: R12
+/// Edge: 84
 #[tokio::test]
 async fn a_key_set_that_is_empty_too_large_or_broken_does_not_replace_a_good_one() {
     let good = jwks();

@@ -73,6 +73,7 @@ async fn a_token_seen_before_needs_nobody() {
 }
 
 /// Row: R11, A13
+/// Edge: 82
 #[tokio::test]
 async fn a_new_key_is_believed_with_its_first_token_and_the_old_one_while_it_is_shown() {
     let world = World::start().await;
@@ -88,6 +89,7 @@ async fn a_new_key_is_believed_with_its_first_token_and_the_old_one_while_it_is_
 }
 
 /// Row: R12, A13
+/// Edge: 82
 #[tokio::test]
 async fn a_key_that_is_no_longer_shown_ends_the_tokens_that_it_signed() {
     let world = World::start().await;
@@ -103,6 +105,7 @@ async fn a_key_that_is_no_longer_shown_ends_the_tokens_that_it_signed() {
 }
 
 /// Row: R11, A13
+/// Edge: 80
 #[tokio::test]
 async fn a_flood_of_unknown_keys_costs_one_fetch_and_others_are_served() {
     let world = World::start().await;
@@ -127,6 +130,7 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_others_are_served() {
 }
 
 /// Row: R11
+/// Edge: 81
 #[tokio::test]
 async fn a_token_without_kid_is_believed_where_exactly_one_key_fits_and_follows_its_rotation() {
     let (first, second) =
@@ -211,6 +215,7 @@ async fn a_program_with_its_own_token_is_not_taken_for_a_person() {
 }
 
 /// Row: R14
+/// Edge: 91
 #[tokio::test]
 async fn a_token_bound_to_a_key_is_refused_as_a_mere_bearer() {
     let world = World::start().await;

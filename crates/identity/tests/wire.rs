@@ -42,6 +42,7 @@ async fn a_form_arrives_and_its_answer_comes_back_whole() {
 }
 
 /// Row: R13
+/// Edge: 87
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let server = Loopback::start(|request| {
@@ -92,6 +93,7 @@ async fn a_server_that_never_answers_is_given_up_in_time() {
 }
 
 /// Row: R13
+/// Edge: 87
 #[tokio::test]
 async fn an_address_that_may_not_be_spoken_to_is_refused_in_the_url_and_behind_a_name() {
     let server = Loopback::start(|_| reply(StatusCode::OK, "application/json", "{}")).await;

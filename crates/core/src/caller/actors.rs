@@ -46,6 +46,7 @@ mod tests {
         )
     }
 
+    /// Edge: 93
     #[test]
     fn the_chain_is_read_outermost_first_up_to_ten_actors() {
         let read = actors(Some(&chain(10))).unwrap();
@@ -53,6 +54,7 @@ mod tests {
         assert!(actors(Some(&chain(11))).is_err());
     }
 
+    /// Edge: 93
     #[test]
     fn an_actor_without_a_subject_or_of_another_shape_refuses_the_token() {
         assert!(actors(None).unwrap().is_empty());

@@ -27,6 +27,7 @@ fn the_issuer_is_compared_byte_for_byte() {
 }
 
 /// Row: R6, A3
+/// Edge: 88
 #[test]
 fn a_token_for_another_server_is_refused() {
     let refused = |resource: &str, aud: Value, accepted: &[Box<str>]| {
@@ -45,6 +46,7 @@ fn a_token_for_another_server_is_refused() {
 }
 
 /// Row: R6
+/// Edge: 88
 #[test]
 fn an_audience_is_required_and_is_text_or_a_list_of_texts() {
     assert!(verify(&mint(&with("aud", json!([RESOURCE, RESOURCE])))).is_ok());
@@ -67,6 +69,7 @@ fn an_audience_is_required_and_is_text_or_a_list_of_texts() {
 }
 
 /// Row: R7, A2
+/// Edge: 89
 #[test]
 fn a_token_is_believed_until_the_second_it_ends_and_leeway_never_prolongs_it() {
     assert!(verify(&mint(&with("exp", (NOW + 1).into()))).is_ok());
@@ -77,6 +80,7 @@ fn a_token_is_believed_until_the_second_it_ends_and_leeway_never_prolongs_it() {
 }
 
 /// Row: R7
+/// Edge: 89
 #[test]
 fn nbf_and_iat_may_lie_ahead_by_the_leeway_and_no_more() {
     let mut rules = rules();
@@ -92,6 +96,7 @@ fn nbf_and_iat_may_lie_ahead_by_the_leeway_and_no_more() {
 }
 
 /// Row: R7
+/// Edge: 89
 #[test]
 fn times_are_numbers_and_nothing_else() {
     assert!(verify(&mint(&with("exp", json!(NOW as f64 + 1.5)))).is_ok());
@@ -169,6 +174,7 @@ fn proof_for_one_token_does_not_authenticate_another() {
 }
 
 /// Row: R14
+/// Edge: 91
 #[test]
 fn a_token_bound_to_a_key_is_refused_as_a_mere_bearer() {
     for cnf in [json!({ "jkt": "x" }), json!({ "x5t#S256": "x" }), json!({}), json!("x")] {

@@ -52,6 +52,7 @@ fn both_names_of_ed25519_are_understood() {
 }
 
 /// Row: R1, A2
+/// Edge: 77
 #[test]
 fn none_in_any_case_symmetric_and_unknown_algorithms_are_refused() {
     for alg in ["none", "None", "nOnE", "NONE", "HS256", "HS384", "rs256", "RS1", "ES256K", "dir", ""] {
@@ -67,6 +68,7 @@ fn none_in_any_case_symmetric_and_unknown_algorithms_are_refused() {
 }
 
 /// Row: R1
+/// Edge: 77
 #[test]
 fn a_token_made_with_the_public_key_as_a_shared_secret_is_refused() {
     let public = rsa_signer().jwk["n"].as_str().unwrap();
@@ -86,6 +88,7 @@ fn a_token_made_with_the_public_key_as_a_shared_secret_is_refused() {
 }
 
 /// Row: R1
+/// Edge: 77
 #[test]
 fn an_algorithm_that_the_issuer_does_not_use_is_refused() {
     let mut rules = rules();
@@ -95,6 +98,7 @@ fn an_algorithm_that_the_issuer_does_not_use_is_refused() {
 }
 
 /// Row: R1
+/// Edge: 77
 #[test]
 fn a_key_is_used_with_its_own_type_and_algorithm_only() {
     let crossed = header_with("alg", "ES256".into());
@@ -118,6 +122,7 @@ fn a_changed_claim_and_another_signature_are_refused() {
 }
 
 /// Row: R2
+/// Edge: 78
 #[test]
 fn weak_keys_and_points_off_the_curve_are_not_used() {
     let weak = json!({ "kty": "RSA", "kid": "weak", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode([0xc1; 128]) });
@@ -130,6 +135,7 @@ fn weak_keys_and_points_off_the_curve_are_not_used() {
 }
 
 /// Row: R12
+/// Edge: 84
 #[test]
 fn keys_that_cannot_be_used_are_skipped_and_the_others_stay() {
     let altered = |name: &str, value: Value| {
@@ -160,6 +166,7 @@ fn keys_that_cannot_be_used_are_skipped_and_the_others_stay() {
 }
 
 /// Row: R12
+/// Edge: 84
 #[test]
 fn a_key_set_that_is_too_long_too_full_or_ambiguous_is_refused_whole() {
     let filler = vec![json!({ "kty": "oct" }); 100];
@@ -176,6 +183,7 @@ fn a_key_set_that_is_too_long_too_full_or_ambiguous_is_refused_whole() {
 }
 
 /// Row: R10, R11
+/// Edge: 81
 #[test]
 fn a_kid_is_data_and_may_be_missing_only_where_one_key_fits() {
     for kid in ["../../etc/passwd", "' OR 1=1", "unknown"] {

@@ -128,6 +128,7 @@ fn an_unsigned_or_wrongly_signed_logout_token_ends_nothing() {
 }
 
 /// Row: R8
+/// Edge: 90
 #[test]
 fn a_logout_token_is_no_access_token() {
     let token = mint_with(&header_with("typ", "logout+jwt".into()), &good());

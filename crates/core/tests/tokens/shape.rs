@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::mint::*;
 
 /// Row: R3
+/// Edge: 79
 #[test]
 fn headers_that_change_how_a_token_is_read_are_refused() {
     for (name, value) in [
@@ -24,6 +25,7 @@ fn headers_that_change_how_a_token_is_read_are_refused() {
 }
 
 /// Row: R3
+/// Edge: 79
 #[test]
 fn keys_that_a_token_brings_along_are_not_looked_at() {
     let other = rsa("evil", aws_lc_rs::rsa::KeySize::Rsa2048);
@@ -88,6 +90,7 @@ fn a_token_of_16_kib_is_read_and_a_longer_one_is_not() {
 }
 
 /// Row: R4
+/// Edge: 92
 #[test]
 fn json_with_two_readings_is_refused_even_when_it_is_signed() {
     let signer = rsa_signer();
@@ -116,6 +119,7 @@ fn json_with_two_readings_is_refused_even_when_it_is_signed() {
 }
 
 /// Row: R8
+/// Edge: 90
 #[test]
 fn access_tokens_are_known_by_typ_and_tokens_for_other_purposes_are_refused() {
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt"] {
@@ -150,6 +154,7 @@ fn where_the_issuer_keeps_to_rfc_9068_an_untyped_token_is_refused() {
 }
 
 /// Row: R8
+/// Edge: 90
 #[test]
 fn an_id_token_and_an_event_are_no_access_tokens() {
     let untyped = header_with("typ", Value::Null);

@@ -41,6 +41,7 @@ async fn a_new_key_is_known_with_its_first_token_and_the_old_one_while_it_is_sho
 }
 
 /// Row: A13
+/// Edge: 82
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_no_longer_shown_verifies_nothing_more() {
     let world = World::start().await;
@@ -63,6 +64,7 @@ async fn callers_who_come_together_share_one_fetch_of_the_keys() {
 }
 
 /// Row: A13
+/// Edge: 80
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_unknown_keys_costs_the_issuer_one_question() {
     let mut world = World::start().await;
