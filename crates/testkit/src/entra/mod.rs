@@ -37,6 +37,8 @@ struct Api {
     scopes: Vec<String>,
     /// `acrs` that a caller's login must have (conditional access: authentication context).
     wants: Option<String>,
+    /// Groups that are assigned to it, where assignment is required.
+    assigned: Option<Vec<String>>,
 }
 
 /// A running tenant.
@@ -107,13 +109,20 @@ impl Entra {
     /// Adds an API with its delegated permissions.
     pub fn add_api(&self, identifier: &str, scopes: &[&str]) {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        self.state.inner().apis.insert(identifier.to_owned(), Api { scopes, wants: None });
+        self.state.inner().apis.insert(identifier.to_owned(), Api { scopes, wants: None, assigned: None });
     }
 
     /// From now on an API is for logins with this authentication context only (`acrs`); None lifts that.
     pub fn protect(&self, api: &str, context: Option<&str>) {
         if let Some(api) = self.state.inner().apis.get_mut(api) {
             api.wants = context.map(str::to_owned);
+        }
+    }
+
+    /// From now on an API is for users of these groups only (assignment required).
+    pub fn assign(&self, api: &str, groups: &[&str]) {
+        if let Some(api) = self.state.inner().apis.get_mut(api) {
+            api.assigned = Some(groups.iter().map(|group| (*group).to_owned()).collect());
         }
     }
 

@@ -81,6 +81,16 @@ async fn what_is_wrong_is_refused_by_its_number() {
 }
 
 #[tokio::test]
+async fn an_api_that_groups_are_assigned_to_is_for_them_only() {
+    let (entra, _) = tenant().await;
+    entra.assign(GRAPH, &["support"]);
+    assert_eq!(asked(&entra, &[]).await.0, 200);
+    entra.assign(GRAPH, &["sales"]);
+    let refused = asked(&entra, &[]).await;
+    assert_eq!((refused.0, code(&refused), &refused.1["error"]), (400, 50105, &json!("invalid_grant")));
+}
+
+#[tokio::test]
 async fn a_protected_api_wants_claims_and_takes_a_login_that_has_them() {
     let (entra, _) = tenant().await;
     entra.protect(GRAPH, Some("c1"));
