@@ -43,10 +43,11 @@ wait_until 10 'the account' grep -q '^told ' "$RUN/account.log"
 start backend "$FIXTURE" --record "$RUN/backend.jsonl"
 BACKEND=$(url_of backend)
 MOTO=http://127.0.0.1:$(free_port)
+BETWEEN=127.0.0.1:$(free_port)
 # Everything may be asked without a signature until the driver has made the roles.
 INITIAL_NO_AUTH_ACTION_COUNT=100000 start moto "$LIBRARIES/bin/moto_server" -H 127.0.0.1 -p "${MOTO##*:}"
 wait_until 30 'moto' curl -sf "$MOTO/moto-api/data.json"
-start_gateway aws "IDP=$IDP_URL" "STS=$(of_account sts)" "MCP=$(of_account mcp)" "BACKEND=$BACKEND" "MOTO=$MOTO"
+start_gateway aws "IDP=$IDP_URL" "STS=$(of_account sts)" "MCP=$(of_account mcp)" "BACKEND=$BACKEND" "MOTO=http://$BETWEEN"
 
 ALICE=$(token_of alice) BOB=$(token_of bob) "$LIBRARIES/bin/python" "$INTEROP/aws/drive.py" \
-  "$ACCOUNT" "http://$GATEWAY" "$(of_account sts)" "$(of_account told)" "$MOTO" "$RUN"
+  "$ACCOUNT" "http://$GATEWAY" "$(of_account sts)" "$(of_account told)" "$MOTO" "$BETWEEN" "$RUN"

@@ -1,6 +1,6 @@
 """Asks the gateway, our emulation of AWS, and moto; botocore judges.
 
-    drive.py EQUIPMENT GATEWAY STS TOLD MOTO RUN        (ALICE and BOB: their tokens)
+    drive.py EQUIPMENT GATEWAY STS TOLD MOTO BETWEEN RUN        (ALICE and BOB: their tokens)
 
 Prints a line for everything that holds and ends with `N passed, M failed`.
 """
@@ -10,26 +10,31 @@ import datetime
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import unittest.mock
 import urllib.error
 import urllib.parse
 import urllib.request
+import xml.etree.ElementTree
 
 import boto3
 import botocore.auth
+import regex
 import botocore.session
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from between import Between
 
-EQUIPMENT, GATEWAY, STS, TOLD, MOTO, RUN = sys.argv[1:]
+EQUIPMENT, GATEWAY, STS, TOLD, MOTO, BETWEEN, RUN = sys.argv[1:]
 ALICE, BOB = os.environ["ALICE"], os.environ["BOB"]
 ROLE = "arn:aws:iam::123456789012:role/{}"
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 RESULTS = []
+BORDER = Between(BETWEEN, MOTO)
 
 
 def check(holds, what, seen=""):
@@ -123,12 +128,38 @@ def endpoints():
     check(len(pairs) > 60 and not wrong, f"{len(pairs)} endpoints of all partitions are botocore's", wrong[:3])
 
 
+def limits():
+    """What we take for valid in a configuration is valid in botocore's model of the service, and the other way round."""
+    model = botocore.session.get_session().get_service_model("sts")
+    shapes = {"name": "roleSessionNameType", "identity": "sourceIdentityType", "external_id": "externalIdType", "tag_key": "tagKeyType",
+              "tag_value": "tagValueType"}
+    draw, asked = random.Random(7), []
+    for limit, shape in shapes.items():
+        bounds = model.shape_for(shape).metadata
+        low, high = bounds.get("min", 0), bounds["max"]
+        for length in [0, 1, 2, 3, low, high, high + 1] + [draw.randrange(1, 20) for _ in range(200)]:
+            alphabet = draw.choice(["aZ09_", "aZ0_+=,.@-", "aZ :/", "aü世é", "a\u0345\u24b6\u093f", "a|&#", "a\u00a0\u3000", "a١½"])
+            asked.append((limit, shape, "".join(draw.choice(alphabet) for _ in range(length))))
+    ours = equipment("limits", [json.dumps([limit, text]) for limit, _, text in asked])
+    broad, narrow = [], []
+    for (limit, shape, text), taken in zip(asked, ours):
+        bounds = model.shape_for(shape).metadata
+        # The service reads its patterns as Java does: \\w is ASCII.
+        pattern = bounds["pattern"].replace("\\w", "a-zA-Z0-9_")
+        valid = bounds.get("min", 0) <= len(text) <= bounds["max"] and regex.fullmatch(pattern, text) is not None
+        broad += [(limit, text)] if taken == "true" and not valid else []
+        # Spaces other than the one are not taken: nobody sees them.
+        narrow += [(limit, text)] if valid and taken != "true" and not set(text) & set("\u00a0\u3000") else []
+    check(len(ours) == len(asked) and not broad, f"of {len(asked)} names, tags and identifiers we take none that AWS's model does not", broad[:3])
+    check(not narrow, "and refuse none that it takes, but for invisible spaces", narrow[:3])
+
+
 # --- our emulation, as boto3 finds it
 
 def told(what):
     with urllib.request.urlopen(f"{TOLD}/{what}", timeout=10) as answer:
         told = json.load(answer)
-    for seen in told if what != "issued" else []:
+    for seen in told if what in ("sts", "mcp") else []:
         seen["body"] = base64.b64decode(seen["body"])
     return told
 
@@ -149,8 +180,47 @@ def code(asking, **arguments):
         return error.response["Error"]["Code"]
 
 
+def read(asking, **arguments):
+    """What botocore made of a refusal: its class and its code, whether the HTTP status is that of its model, and whether
+    it found words and the request's number."""
+    try:
+        asking(**arguments)
+        return "granted"
+    except ClientError as error:
+        said, about = error.response["Error"], error.response["ResponseMetadata"]
+        model = botocore.session.get_session().get_service_model("sts")
+        modelled = next((shape for shape in model.error_shapes if shape.error_code == said["Code"]), None)
+        status = modelled.metadata["error"]["httpStatusCode"] if modelled else about["HTTPStatusCode"]
+        whole = bool(said["Message"] and said["Type"] == "Sender" and about["RequestId"]) and status == about["HTTPStatusCode"]
+        return f"{type(error).__name__} {said['Code']}" if whole else error.response
+
+
+class Elements:
+    """Collects the XML elements of a client's answers that botocore's model of the service does not know."""
+
+    def __init__(self, client):
+        self.unknown, self.seen = [], 0
+        client.meta.events.register("after-call", self.look)
+
+    def look(self, http_response, model, **_):
+        def walk(element, shape, path):
+            for child in element:
+                name = child.tag.split("}")[-1]
+                self.seen += 1
+                if name == "ResponseMetadata":
+                    continue
+                if name not in shape.members:
+                    self.unknown.append(f"{path}/{name}")
+                elif shape.members[name].type_name == "structure":
+                    walk(child, shape.members[name], f"{path}/{name}")
+        root = xml.etree.ElementTree.fromstring(http_response.content)
+        if http_response.status_code == 200:
+            walk(root[0], model.output_shape, model.name)
+
+
 def emulation():
     anonymous = sts(aws_access_key_id="x", aws_secret_access_key="x")
+    elements = Elements(anonymous)
     granted = anonymous.assume_role_with_web_identity(
         RoleArn=ROLE.format("Mcp"), RoleSessionName="alice", WebIdentityToken=ALICE, DurationSeconds=900, Policy=POLICY,
         PolicyArns=[{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}])
@@ -159,20 +229,31 @@ def emulation():
     check(granted["SubjectFromWebIdentityToken"] == "alice" and 800 < left <= 900, "boto3 gets keys of our emulation for alice's token")
     identity = sts(**as_keys(first)).get_caller_identity()
     check(identity["Arn"] == "arn:aws:sts::123456789012:assumed-role/Mcp/alice", "our emulation verifies boto3's signature", identity)
-    second = sts(**as_keys(first)).assume_role(
+    with_keys = sts(**as_keys(first))
+    elements_of_keys = Elements(with_keys)
+    second = with_keys.assume_role(
         RoleArn=ROLE.format("Reports"), RoleSessionName="alice", DurationSeconds=1200, ExternalId="corp-1", SourceIdentity="alice",
         Tags=[{"Key": "Team", "Value": "alice + söhne"}, {"Key": "Place", "Value": "a/b"}], TransitiveTagKeys=["Team"])["Credentials"]
     identity = sts(**as_keys(second)).get_caller_identity()
     check(identity["Arn"].endswith("assumed-role/Reports/alice"), "and a second role for the keys of the first", identity)
+    check(elements.seen > 10 and elements_of_keys.seen > 5 and not elements.unknown + elements_of_keys.unknown,
+          "botocore's model knows every element of the answers", elements.unknown + elements_of_keys.unknown)
     asking = anonymous.assume_role_with_web_identity
+    many = [{"Key": f"k{number}", "Value": "x" * 250} for number in range(9)] + [{"Key": "Team", "Value": "a"}]
+    chained = dict(RoleArn=ROLE.format("Reports"), RoleSessionName="alice", ExternalId="corp-1")
     refused = {
-        "InvalidIdentityToken": code(asking, RoleArn=ROLE.format("Mcp"), RoleSessionName="alice", WebIdentityToken="opaque"),
-        "AccessDenied": code(asking, RoleArn=ROLE.format("None"), RoleSessionName="alice", WebIdentityToken=ALICE),
-        "MalformedPolicyDocument": code(asking, RoleArn=ROLE.format("Mcp"), RoleSessionName="alice", WebIdentityToken=ALICE, Policy="{"),
-        "SignatureDoesNotMatch": code(sts(**as_keys(first) | {"aws_secret_access_key": "wrong"}).get_caller_identity),
-        "InvalidClientTokenId": code(sts(aws_access_key_id="ASIAWRONG", aws_secret_access_key="x", aws_session_token="x").get_caller_identity),
+        "InvalidIdentityTokenException InvalidIdentityToken": read(asking, RoleArn=ROLE.format("Mcp"), RoleSessionName="alice", WebIdentityToken="opaque"),
+        "ClientError AccessDenied": read(asking, RoleArn=ROLE.format("None"), RoleSessionName="alice", WebIdentityToken=ALICE),
+        "MalformedPolicyDocumentException MalformedPolicyDocument": read(asking, RoleArn=ROLE.format("Mcp"), RoleSessionName="alice", WebIdentityToken=ALICE, Policy="{"),
+        "PackedPolicyTooLargeException PackedPolicyTooLarge": read(with_keys.assume_role, Tags=many, **chained),
+        "ClientError ValidationError": read(with_keys.assume_role, Tags=[{"Key": "Team", "Value": "a & b"}], **chained),
+        "ClientError SignatureDoesNotMatch": read(sts(**as_keys(first) | {"aws_secret_access_key": "wrong"}).get_caller_identity),
+        "ClientError InvalidClientTokenId": read(sts(aws_access_key_id="ASIAWRONG", aws_secret_access_key="x", aws_session_token="x").get_caller_identity),
     }
-    check(all(said == got for said, got in refused.items()), "boto3 reads its refusals", refused)
+    check(all(said == got for said, got in refused.items()), "boto3 reads its refusals, each with its class, status, words and number", refused)
+    told("end")
+    ended = read(sts(**as_keys(first)).get_caller_identity)
+    check(ended == "ClientError ExpiredToken", "and that keys have ended", ended)
     path = os.path.join(RUN, "token")
     with open(path, "w") as file:
         file.write(ALICE)
@@ -295,6 +376,8 @@ def moto():
     iam.put_role_policy(RoleName="Mcp", PolicyName="on", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]}))
     iam.create_role(RoleName="Reports", AssumeRolePolicyDocument=trust({"AWS": "arn:aws:sts::123456789012:assumed-role/Mcp/alice"}))
 
+    iam.put_role_policy(RoleName="Reports", PolicyName="look", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "bedrock-agentcore:ListEvents", "Resource": "*"}]}))
+
     # The web identity request bears no signature; what comes after it must.
     without_signature(1)
     answer = Session("moto", ALICE).open()
@@ -323,6 +406,46 @@ def moto():
     check(all(header(one, "x-amz-security-token") == alices["session_token"] for one in seen), "and by nobody's but alice's")
 
 
+def delivered_to_moto():
+    """A service of moto in the place of the MCP server: whether what we sign arrives is said by the one who checks it."""
+    def asked(server, on_way=None, on_return=None):
+        BORDER.leave()
+        BORDER.on_way, BORDER.on_return = on_way or BORDER.on_way, on_return or BORDER.on_return
+        BORDER.passed.clear()
+        Session(server, ALICE).open()
+        BORDER.leave()
+        return [(status, answer) for headers, status, answer in BORDER.passed if "/bedrock-agentcore/" in headers.get("authorization", "")]
+
+    def refused(answers, word):
+        return answers and all(status == 403 and word in answer for status, answer in answers)
+
+    # Keys first: from here on every request must be signed by somebody with the right to make it.
+    for server in ("list", "create"):
+        without_signature(1)
+        asked(server)
+    without_signature(0)
+    good = asked("list")
+    check([status for status, _ in good] == [200] and "events" in good[0][1], "moto verifies what we deliver, and alice's role may", good)
+    other = asked("create")
+    check(refused(other, "AccessDenied") and "assumed-role/Reports/alice" in other[0][1], "what her role may not, moto refuses her, by name", other)
+    tampered = {
+        "a body": lambda target, headers, body: (target, headers, body.replace(b"initialize", b"initialise")),
+        "a query": lambda target, headers, body: (target.replace("b=2", "b=3"), headers, body),
+        "a header that is signed": lambda target, headers, body: (target, headers | {"content-type": "application/json; x=y"}, body),
+        "a signature": lambda target, headers, body: (target, headers | {"authorization": headers["authorization"][:-1] + "x"}, body),
+    }
+    for what, change in tampered.items():
+        seen = asked("list", on_way=change)
+        check(refused(seen, "SignatureDoesNotMatch"), f"{what} that was changed on its way is refused by moto", seen)
+    good = asked("list")
+    check([status for status, _ in good] == [200], "and one that was not is still taken", good)
+    token = asked("list", on_way=lambda target, headers, body: (target, headers | {"x-amz-security-token": "another"}, body))
+    check(refused(token, "InvalidClientTokenId"), "another session token is refused by moto", token)
+    without_signature(1)
+    mangled = asked("altered", on_return=lambda answer: re.sub(rb"(<SecretAccessKey>).", rb"\1_", answer) if b"role/Reports" in answer or b"assumed-role/Reports" in answer else answer)
+    check(refused(mangled, "SignatureDoesNotMatch"), "with another secret than moto issued, nothing is taken", mangled)
+
+
 def audit():
     with open(f"{RUN}/audit.jsonl") as file:
         text = file.read()
@@ -332,9 +455,11 @@ def audit():
 
 signatures()
 endpoints()
+limits()
 emulation()
 field_by_field(through_the_gateway())
 moto()
+delivered_to_moto()
 audit()
 print(f"{sum(RESULTS)} passed, {len(RESULTS) - sum(RESULTS)} failed")
 sys.exit(0 if all(RESULTS) else 1)

@@ -1,8 +1,9 @@
 //! What Amazon's own library judges in `interop/aws.sh`:
 //!
 //! - `aws account ISSUER CLIENT`: the testkit's AWS account, and an MCP server that takes its signatures; what they were
-//!   asked, and which keys were issued, is told as JSON at a third address.
+//!   asked, and which keys were issued, is told as JSON at a third address; `/end` there ends all keys.
 //! - `aws sign`: signs requests, one JSON object a line.
+//! - `aws limits`: whether a value is valid, for each line `["LIMIT", "VALUE"]`.
 //! - `aws endpoints`: the token service's URL for each line `REGION true|false` (FIPS).
 #![allow(
     clippy::print_stdout,
@@ -22,7 +23,7 @@ use safeconduct_core::material::{AwsKeys, Material};
 use safeconduct_core::secret::Secret;
 use safeconduct_core::sigv4::{Signer, SigningKeys};
 use safeconduct_core::time::Timestamp;
-use safeconduct_identity::provider::aws::partition;
+use safeconduct_identity::provider::aws::{limits, partition};
 use safeconduct_testkit::aws::{Aws, Role, Signed, Trusts};
 use safeconduct_testkit::clock::Clock;
 use safeconduct_testkit::server::{McpServer, Options};
@@ -38,11 +39,12 @@ async fn main() -> Outcome {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["account", issuer, client] => account(issuer, client).await,
         ["sign"] => lines(sign),
+        ["limits"] => lines(valid),
         ["endpoints"] => lines(|line| {
             let (region, fips) = line.split_once(' ').ok_or("REGION true|false")?;
             Ok(partition::endpoint(region, fips == "true"))
         }),
-        _ => Err("account ISSUER CLIENT, sign, or endpoints".into()),
+        _ => Err("account ISSUER CLIENT, sign, limits, or endpoints".into()),
     }
 }
 
@@ -89,6 +91,10 @@ impl Serve for Told {
         let told = match seen.path() {
             "/sts" => requests(self.aws.log()),
             "/mcp" => requests(self.server.log()),
+            "/end" => {
+                self.aws.account().end_all();
+                json!([])
+            }
             "/issued" => self
                 .aws
                 .account()
@@ -124,6 +130,18 @@ fn requests(log: &Log) -> Value {
         })
     };
     log.all().iter().map(request).collect()
+}
+
+fn valid(line: &str) -> Result<String, Box<dyn Error>> {
+    let (limit, value): (String, String) = serde_json::from_str(line)?;
+    let judged = match limit.as_str() {
+        "name" | "identity" => limits::name(&value),
+        "external_id" => limits::external_id(&value),
+        "tag_key" => limits::tag_key(&value),
+        "tag_value" => limits::tag_value(&value),
+        _ => return Err("no such limit".into()),
+    };
+    Ok(judged.is_ok().to_string())
 }
 
 /// `{"method", "url", "headers": [[name, value]], "body": base64, "region", "service", "id", "secret", "token", "now"}`
