@@ -3,28 +3,13 @@
 # real one; moto, with authentication switched on, checks the gateway's signatures and trust policies.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-LIBRARIES=$CACHE/aws
-
-install_libraries() {
-  need python3 sha256sum
-  local want have
-  want=$(sha256sum "$INTEROP/aws/requirements.txt" | cut -d' ' -f1)
-  have=$(cat "$LIBRARIES/.installed" 2>/dev/null || true)
-  [ "$want" = "$have" ] && return 0
-  note 'installing botocore and moto'
-  rm -rf "$LIBRARIES"
-  python3 -m venv "$LIBRARIES"
-  "$LIBRARIES/bin/python" -m pip install --quiet --disable-pip-version-check -r "$INTEROP/aws/requirements.txt"
-  printf '%s' "$want" >"$LIBRARIES/.installed"
-}
-
 # A word's value among what the account printed when it began.
 of_account() { # WORD
   sed -n "s/^$1 //p" "$RUN/account.log" | head -n 1
 }
 
 need cargo curl
-install_libraries
+install_venv aws aws/requirements.txt 'botocore and moto'
 build_equipment
 build_gateway
 note 'building the account'
@@ -45,9 +30,9 @@ BACKEND=$(url_of backend)
 MOTO=http://127.0.0.1:$(free_port)
 BETWEEN=127.0.0.1:$(free_port)
 # Everything may be asked without a signature until the driver has made the roles.
-INITIAL_NO_AUTH_ACTION_COUNT=100000 start moto "$LIBRARIES/bin/moto_server" -H 127.0.0.1 -p "${MOTO##*:}"
+INITIAL_NO_AUTH_ACTION_COUNT=100000 start moto "$CACHE/aws/bin/moto_server" -H 127.0.0.1 -p "${MOTO##*:}"
 wait_until 30 'moto' curl -sf "$MOTO/moto-api/data.json"
 start_gateway aws "IDP=$IDP_URL" "STS=$(of_account sts)" "MCP=$(of_account mcp)" "BACKEND=$BACKEND" "MOTO=http://$BETWEEN"
 
-ALICE=$(token_of alice) BOB=$(token_of bob) "$LIBRARIES/bin/python" "$INTEROP/aws/drive.py" \
+ALICE=$(token_of alice) BOB=$(token_of bob) "$CACHE/aws/bin/python" "$INTEROP/aws/drive.py" \
   "$ACCOUNT" "http://$GATEWAY" "$(of_account sts)" "$(of_account told)" "$MOTO" "$BETWEEN" "$RUN"

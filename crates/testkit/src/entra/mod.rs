@@ -67,9 +67,17 @@ impl Entra {
     /// # Errors
     /// When loopback cannot be bound or a key cannot be made.
     pub async fn start(clock: Clock) -> io::Result<Self> {
+        Self::start_behind(None, clock).await
+    }
+
+    /// Starts one that is reached at `https://HOST:PORT`, where somebody ends TLS and hands on to [`Entra::url`].
+    ///
+    /// # Errors
+    /// As [`Entra::start`].
+    pub async fn start_behind(public: Option<&str>, clock: Clock) -> io::Result<Self> {
         let (listener, address) = Edge::bind().await?;
         let state = Arc::new(State {
-            base: format!("http://{address}"),
+            base: public.map_or_else(|| format!("http://{address}"), str::to_owned),
             clock,
             keys: Keyring::new()?,
             inner: Mutex::default(),
@@ -79,6 +87,11 @@ impl Entra {
         let tenant = Self { edge: Edge::start(listener, address, state.clone()), state };
         tenant.add_api(GRAPH, &["User.Read", "Mail.Read", "Files.Read"]);
         Ok(tenant)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.edge.url()
     }
 
     /// What stands before the tenant in its URLs: `entra_obo.authority`.
