@@ -34,5 +34,5 @@ INITIAL_NO_AUTH_ACTION_COUNT=100000 start moto "$CACHE/aws/bin/moto_server" -H 1
 wait_until 30 'moto' curl -sf "$MOTO/moto-api/data.json"
 start_gateway aws "IDP=$IDP_URL" "STS=$(of_account sts)" "MCP=$(of_account mcp)" "BACKEND=$BACKEND" "MOTO=http://$BETWEEN"
 
-ALICE=$(token_of alice) BOB=$(token_of bob) "$CACHE/aws/bin/python" "$INTEROP/aws/drive.py" \
+PYTHONPATH=$INTEROP ALICE=$(token_of alice) BOB=$(token_of bob) "$CACHE/aws/bin/python" "$INTEROP/aws/drive.py" \
   "$ACCOUNT" "http://$GATEWAY" "$(of_account sts)" "$(of_account told)" "$MOTO" "$BETWEEN" "$RUN"
