@@ -124,18 +124,22 @@ install_node() {
   fi
 }
 
-install_python() {
+# install_venv NAME REQUIREMENTS WHAT: a virtual environment in .cache/NAME; again only when the file changed.
+install_venv() {
   need python3 sha256sum
-  local want have
-  want=$(sha256sum "$INTEROP/requirements.txt" | cut -d' ' -f1)
-  have=$(cat "$CACHE/python/.installed" 2>/dev/null || true)
-  if [ "$want" != "$have" ]; then
-    note 'installing the Python counterparts'
-    rm -rf "$CACHE/python"
-    python3 -m venv "$CACHE/python"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$INTEROP/requirements.txt"
-    printf '%s' "$want" >"$CACHE/python/.installed"
-  fi
+  local home=$CACHE/$1 requirements=$INTEROP/$2 want have
+  want=$(sha256sum "$requirements" | cut -d' ' -f1)
+  have=$(cat "$home/.installed" 2>/dev/null || true)
+  [ "$want" = "$have" ] && return 0
+  note "installing $3"
+  rm -rf "$home"
+  python3 -m venv "$home"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  printf '%s' "$want" >"$home/.installed"
+}
+
+install_python() {
+  install_venv python requirements.txt 'the Python counterparts'
 }
 
 # start_gateway NAME KEY=VALUE...: puts the values in the @KEY@s of config/NAME and serves it.

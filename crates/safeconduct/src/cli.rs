@@ -49,7 +49,7 @@ enum Command {
 Examples:
   safeconduct demo
   safeconduct demo --output json | jq '.scenes[].checks[]'
-  safeconduct demo --cloud google
+  safeconduct demo --cloud google       # or aws, entra
   safeconduct demo --keep     # leaves it running, with commands to paste")]
     Demo {
         /// Leave it running, and print commands to paste.

@@ -24,6 +24,17 @@ pub struct Route {
     pub answer: Value,
 }
 
+impl Route {
+    /// What a warehouse does, by the scopes to read it and to drop it.
+    pub fn stock(read: &'static str, admin: &'static str) -> Vec<Self> {
+        let rows = json!([{"sku": "bolt-m6", "stock": 1200}, {"sku": "nut-m6", "stock": 900}]);
+        vec![
+            Self { method: Method::GET, path: "/stock", scope: read, answer: json!({"rows": rows}) },
+            Self { method: Method::DELETE, path: "/stock", scope: admin, answer: json!({"dropped": true}) },
+        ]
+    }
+}
+
 /// One request that reached an API: what came of checking its token.
 #[derive(Clone, Debug)]
 pub struct Visit {
@@ -107,7 +118,7 @@ impl Api {
     /// As [`Api::start`].
     pub async fn warehouse(issuer: &str, clock: Clock) -> io::Result<Self> {
         let trust = Trust { issuer: issuer.into(), audiences: vec!["warehouse.b.example".into()] };
-        Self::start(trust, stock("warehouse:read", "warehouse:admin"), clock).await
+        Self::start(trust, Route::stock("warehouse:read", "warehouse:admin"), clock).await
     }
 
     /// A warehouse that is an API of Google, with the scopes of its tables.
@@ -115,7 +126,7 @@ impl Api {
     /// # Errors
     /// As [`Api::start`].
     pub async fn warehouse_of(google: &Google) -> io::Result<Self> {
-        let routes = stock(
+        let routes = Route::stock(
             "https://www.googleapis.com/auth/bigquery.readonly",
             "https://www.googleapis.com/auth/bigquery",
         );
@@ -141,15 +152,6 @@ impl Api {
     pub fn faults(&self) -> &Faults {
         self.edge.faults()
     }
-}
-
-/// What a warehouse does, by the scopes to read it and to drop it.
-fn stock(read: &'static str, admin: &'static str) -> Vec<Route> {
-    let rows = json!([{"sku": "bolt-m6", "stock": 1200}, {"sku": "nut-m6", "stock": 900}]);
-    vec![
-        Route { method: Method::GET, path: "/stock", scope: read, answer: json!({"rows": rows}) },
-        Route { method: Method::DELETE, path: "/stock", scope: admin, answer: json!({"dropped": true}) },
-    ]
 }
 
 impl Serve for State {

@@ -218,7 +218,7 @@ pub struct Granted {
     /// When the issuer says that it ends; at the time of asking, when it says that it must not be kept. None for
     /// what does not end.
     pub expires: Option<Timestamp>,
-    /// Audiences asked for.
+    /// Audiences asked for; where none were, those that the issued token names.
     pub audience: Arc<[Box<str>]>,
     /// Scopes granted.
     pub scopes: Arc<[Box<str>]>,

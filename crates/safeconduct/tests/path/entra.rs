@@ -102,6 +102,7 @@ async fn each_caller_arrives_with_a_token_of_their_own_for_the_api_behind() {
     }
     let lines = tenant.world.audit_of("tools/call").await;
     assert_eq!(lines[0]["credential"]["steps"], json!(["entra_obo"]));
+    assert_eq!(lines[0]["credential"]["audience"], json!([GRAPH]));
     assert_eq!(lines[0]["credential"]["scopes"], json!([format!("{GRAPH}/User.Read")]));
 }
 

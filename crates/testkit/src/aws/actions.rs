@@ -151,6 +151,8 @@ fn asked_for(form: &Form, first: &Session) -> Result<About, Refusal> {
         let (key, value) =
             (form.one(&format!("Tags.member.{at}.Key")), form.one(&format!("Tags.member.{at}.Value")));
         let (Some(key), Some(value)) = (key, value) else { break };
+        tag(key)?;
+        tag(value)?;
         if first.transitive.iter().any(|kept| kept == key) {
             return Err(Refusal::new(
                 400,
@@ -195,6 +197,15 @@ fn session_name(form: &Form) -> Result<&str, Refusal> {
     }
     Err(Refusal::validation(format!(
         "1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*"
+    )))
+}
+
+fn tag(text: &str) -> Result<(), Refusal> {
+    if text.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c)) {
+        return Ok(());
+    }
+    Err(Refusal::validation(format!(
+        "1 validation error detected: Value '{text}' at 'tags' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]*"
     )))
 }
 

@@ -106,8 +106,10 @@ impl State {
     ) -> Result<(), Refusal> {
         let invalid = |words: &str| Refusal::new("invalid_client", 700_027, words);
         let header = keys::header_of(assertion);
+        // MSAL pads, against RFC 7515 §2, and Entra does not mind.
         let shown = ["x5t", "x5t#S256"].into_iter().zip(thumbprints);
-        let mut shown = shown.filter_map(|(name, known)| Some(header[name].as_str()? == known.as_str()));
+        let mut shown = shown
+            .filter_map(|(name, known)| Some(header[name].as_str()?.trim_end_matches('=') == known.as_str()));
         let named = shown.next().ok_or_else(|| invalid("The certificate with identifier used to sign the client assertion is not registered on application."))?;
         if !named || shown.any(|fits| !fits) {
             return Err(invalid(
@@ -169,9 +171,10 @@ impl State {
     }
 
     fn in_time(&self, claims: &Value) -> Result<(), Refusal> {
-        let now = self.clock.secs();
-        let over = claims["exp"].as_u64().is_none_or(|end| end <= now);
-        let early = claims["nbf"].as_u64().is_some_and(|start| start > now + 300);
+        // A NumericDate may have a fraction (RFC 7519 §2); MSAL's have one.
+        let now = self.clock.secs() as f64;
+        let over = claims["exp"].as_f64().is_none_or(|end| end <= now);
+        let early = claims["nbf"].as_f64().is_some_and(|start| start > now + 300.0);
         if over || early {
             return Err(Refusal::new(
                 "invalid_client",

@@ -37,6 +37,8 @@ struct Api {
     scopes: Vec<String>,
     /// `acrs` that a caller's login must have (conditional access: authentication context).
     wants: Option<String>,
+    /// Groups that are assigned to it, where assignment is required.
+    assigned: Option<Vec<String>>,
 }
 
 /// A running tenant.
@@ -65,9 +67,17 @@ impl Entra {
     /// # Errors
     /// When loopback cannot be bound or a key cannot be made.
     pub async fn start(clock: Clock) -> io::Result<Self> {
+        Self::start_behind(None, clock).await
+    }
+
+    /// Starts one that is reached at `https://HOST:PORT`, where somebody ends TLS and hands on to [`Entra::url`].
+    ///
+    /// # Errors
+    /// As [`Entra::start`].
+    pub async fn start_behind(public: Option<&str>, clock: Clock) -> io::Result<Self> {
         let (listener, address) = Edge::bind().await?;
         let state = Arc::new(State {
-            base: format!("http://{address}"),
+            base: public.map_or_else(|| format!("http://{address}"), str::to_owned),
             clock,
             keys: Keyring::new()?,
             inner: Mutex::default(),
@@ -77,6 +87,11 @@ impl Entra {
         let tenant = Self { edge: Edge::start(listener, address, state.clone()), state };
         tenant.add_api(GRAPH, &["User.Read", "Mail.Read", "Files.Read"]);
         Ok(tenant)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.edge.url()
     }
 
     /// What stands before the tenant in its URLs: `entra_obo.authority`.
@@ -107,13 +122,20 @@ impl Entra {
     /// Adds an API with its delegated permissions.
     pub fn add_api(&self, identifier: &str, scopes: &[&str]) {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        self.state.inner().apis.insert(identifier.to_owned(), Api { scopes, wants: None });
+        self.state.inner().apis.insert(identifier.to_owned(), Api { scopes, wants: None, assigned: None });
     }
 
     /// From now on an API is for logins with this authentication context only (`acrs`); None lifts that.
     pub fn protect(&self, api: &str, context: Option<&str>) {
         if let Some(api) = self.state.inner().apis.get_mut(api) {
             api.wants = context.map(str::to_owned);
+        }
+    }
+
+    /// From now on an API is for users of these groups only (assignment required).
+    pub fn assign(&self, api: &str, groups: &[&str]) {
+        if let Some(api) = self.state.inner().apis.get_mut(api) {
+            api.assigned = Some(groups.iter().map(|group| (*group).to_owned()).collect());
         }
     }
 

@@ -30,6 +30,17 @@ impl Refusal {
         Self { suberror: Some("consent_required"), ..Self::new("invalid_grant", 65001, words) }
     }
 
+    /// The API is for those only who were assigned to it.
+    pub(super) fn unassigned(user: &str, api: &str) -> Self {
+        let words = format!(
+            "Your administrator has configured the application '{api}' to block users unless they are specifically \
+             granted ('assigned') access to the application. The signed in user '{user}' is blocked because they are \
+             not a direct member of a group with access, nor had access directly assigned by an administrator. Please \
+             contact your administrator to assign access to this application."
+        );
+        Self::new("invalid_grant", 50105, words)
+    }
+
     /// A login with this authentication context is wanted.
     pub(super) fn context(api: &str, context: &str) -> Self {
         let claims = json!({ "access_token": { "acrs": { "essential": true, "value": context } } });

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Application, Entra, GRAPH, Proof};
 use crate::clock::Clock;
 use crate::idp::User;
+use crate::keys::{Algorithm, SigningKey};
 use crate::verify::{Trust, Verifier};
 use crate::wire::fetch;
 
@@ -81,6 +82,16 @@ async fn what_is_wrong_is_refused_by_its_number() {
 }
 
 #[tokio::test]
+async fn an_api_that_groups_are_assigned_to_is_for_them_only() {
+    let (entra, _) = tenant().await;
+    entra.assign(GRAPH, &["support"]);
+    assert_eq!(asked(&entra, &[]).await.0, 200);
+    entra.assign(GRAPH, &["sales"]);
+    let refused = asked(&entra, &[]).await;
+    assert_eq!((refused.0, code(&refused), &refused.1["error"]), (400, 50105, &json!("invalid_grant")));
+}
+
+#[tokio::test]
 async fn a_protected_api_wants_claims_and_takes_a_login_that_has_them() {
     let (entra, _) = tenant().await;
     entra.protect(GRAPH, Some("c1"));
@@ -95,4 +106,36 @@ async fn a_protected_api_wants_claims_and_takes_a_login_that_has_them() {
     assert_eq!(code(&asked(&entra, &[("claims", wanted)]).await), 50076, "asked for by the API itself");
     let capable = r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
     assert_eq!(asked(&entra, &[("claims", capable)]).await.1["expires_in"], 86_400);
+}
+
+/// MSAL's are like that (`interop/vendors.sh`): padded thumbprints, times with a fraction.
+#[tokio::test]
+async fn an_assertion_as_msal_makes_it_proves_its_certificate_and_no_other() {
+    let (entra, clock) = tenant().await;
+    let key = SigningKey::generate(Algorithm::Rs256).unwrap();
+    let proof = Proof::certificate(key.jwk(), b"the certificate");
+    let Proof::Certificate { sha1, .. } = &proof else { panic!() };
+    let own = format!("{sha1}=");
+    let consented = vec![format!("{GRAPH}/User.Read")];
+    entra.add_application(Application { id: APP.into(), proof, consented });
+    for (thumbprint, end, expected) in
+        [(own.as_str(), 60.5, 0), ("another", 60.5, 700_027), (own.as_str(), -0.5, 700_024)]
+    {
+        let claims = json!({
+            "iss": APP, "sub": APP, "aud": entra.token_endpoint(), "exp": clock.secs() as f64 + end,
+        });
+        let assertion = key.sign_with(&json!({"alg": "RS256", "typ": "JWT", "x5t": thumbprint}), &claims);
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("client_id", APP),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &assertion),
+            ("assertion", &entra.mint("alice@example.com", APP, "Mcp.Call", HOUR)),
+            ("requested_token_use", "on_behalf_of"),
+            ("scope", "https://graph.microsoft.com/User.Read"),
+        ];
+        let answer = fetch::post_form(&entra.token_endpoint(), None, &form).await.unwrap();
+        assert_eq!(code(&(answer.status.as_u16(), answer.json())), expected, "{thumbprint} {end}");
+        assert_eq!(answer.status == 200, expected == 0);
+    }
 }

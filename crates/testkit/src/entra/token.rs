@@ -38,6 +38,8 @@ impl State {
     fn on_behalf(&self, application: &Application, form: &Form) -> Result<Value, Refusal> {
         let user = self.asserted(application, form.one("assertion"))?;
         let (api, granted) = self.granted(application, form)?;
+        let name = user["preferred_username"].as_str().unwrap_or_default();
+        self.assigned(name, &api)?;
         let context = self.inner().apis.get(&api).and_then(|api| api.wants.clone());
         let wanted: Value =
             form.one("claims").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -51,7 +53,6 @@ impl State {
         let evaluated = words(&wanted["xms_cc"]["values"]).iter().any(|value| value == "cp1");
         let lifetime = if evaluated { EVALUATED_LIFETIME } else { LIFETIME };
         let now = self.clock.secs();
-        let name = user["preferred_username"].as_str().unwrap_or_default();
         let mut claims = self.of_user(name, &api);
         claims["aud"] = json!(api);
         claims["appid"] = json!(application.id);
@@ -108,6 +109,15 @@ impl State {
             ));
         }
         Ok(claims)
+    }
+
+    /// Whether the user is let into the API at all.
+    fn assigned(&self, user: &str, api: &str) -> Result<(), Refusal> {
+        let inner = self.inner();
+        let Some(groups) = inner.apis.get(api).and_then(|api| api.assigned.as_ref()) else { return Ok(()) };
+        let member =
+            inner.users.get(user).is_some_and(|user| user.groups.iter().any(|one| groups.contains(one)));
+        if member { Ok(()) } else { Err(Refusal::unassigned(user, api)) }
     }
 
     /// The API that is asked for, and all its scopes that were consented to.

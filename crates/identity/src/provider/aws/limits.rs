@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
+
 use super::arn::RoleArn;
 use super::names;
 
@@ -104,7 +107,24 @@ pub fn tag_value(text: &str) -> Result<(), Wrong> {
     fits.then_some(()).ok_or("at most 256 letters, digits, spaces and `_.:/=+-@`")
 }
 
-/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`
+/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, of the spaces the visible one only. (`char::is_alphabetic` is wider than `\p{L}`: it has marks.)
 fn in_tags(c: char) -> bool {
-    c.is_alphabetic() || c.is_numeric() || c == ' ' || "_.:/=+-@".contains(c)
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    let letter = GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number).contains(category);
+    letter || c == ' ' || "_.:/=+-@".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_has_letters_of_all_languages_and_none_of_their_marks() {
+        for good in ["", "alice + s\u{f6}hne", "\u{4e16}\u{754c}", "\u{661}\u{bd}", "a/b:c=d@e-f_g.h"] {
+            assert_eq!(tag_value(good), Ok(()), "{good}");
+        }
+        for bad in ["a&b", "\u{24b6}", "\u{93f}", "a\u{345}", "a\u{a0}b", "a\nb"] {
+            assert!(tag_value(bad).is_err() && tag_key(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -112,7 +112,15 @@ pub(in crate::provider) fn grant(
     }
     let expires = Some(end(lifetime, issued.as_ref(), *now));
     let (material, usable) = material(token, token_type.as_deref(), client)?;
-    Ok(Granted { material, usable, expires, audience: asked.targets(), scopes })
+    Ok(Granted { material, usable, expires, audience: recorded(asked, issued), scopes })
+}
+
+/// What was asked for; of a grant that names its target in the scopes only, what the token says.
+fn recorded(asked: &Asked, issued: Option<Issued>) -> Arc<[Box<str>]> {
+    match (asked.targets(), issued) {
+        (none, Some(issued)) if none.is_empty() => issued.audience.into_iter().map(Into::into).collect(),
+        (targets, _) => targets,
+    }
 }
 
 /// A token that can be presented to somebody.

@@ -145,7 +145,7 @@ pub(in crate::provider) struct Asked {
 }
 
 impl Asked {
-    /// Audiences and resources, in the order of the configuration: what the audit record says.
+    /// Audiences and resources, in the order of the configuration.
     pub(in crate::provider) fn targets(&self) -> Arc<[Box<str>]> {
         self.audience.iter().chain(&self.resource).cloned().collect()
     }

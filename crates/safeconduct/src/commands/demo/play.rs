@@ -13,7 +13,7 @@ use super::{Crossing, Scene};
 
 pub(super) const ALICE: &str = "alice@example.com";
 pub(super) const CAROL: &str = "carol@example.com";
-const BOB: &str = "bob@example.com";
+pub(super) const BOB: &str = "bob@example.com";
 
 /// What came of it; an error is a connection that failed, not a claim that did not hold.
 pub(super) type Played<T> = Result<T, Box<dyn Error>>;
@@ -66,7 +66,7 @@ async fn other_domain(stage: &Stage) -> Played<Scene> {
     let [title, about] = stage.b.about();
     let mut scene = Scene::new(title, about);
     for user in stage.b.visitors() {
-        let token = stage.token(user);
+        let token = stage.visitor_token(user);
         let client = connect(stage, user, "warehouse", &token).await?;
         let answer = client.call("read_warehouse", json!({})).await?;
         scene.check(
@@ -80,7 +80,7 @@ async fn other_domain(stage: &Stage) -> Played<Scene> {
     }
 
     let visits = stage.b.visits();
-    let client = connect(stage, BOB, "warehouse", &stage.token(BOB)).await?;
+    let client = connect(stage, BOB, "warehouse", &stage.visitor_token(BOB)).await?;
     let answer = client.call("read_warehouse", json!({})).await?;
     let refused = answer.message()["error"]["data"]["code"] == "SC-C02";
     scene.check(

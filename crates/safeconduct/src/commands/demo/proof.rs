@@ -10,7 +10,7 @@ use safeconduct_testkit::wire::{Log, fetch};
 use serde_json::Value;
 
 use super::Scene;
-use super::play::Played;
+use super::play::{ALICE, Played};
 use super::stage::Stage;
 
 /// What the MCP server and the APIs saw, and what a first token would be worth behind the border.
@@ -46,9 +46,10 @@ pub(super) async fn border(stage: &Stage) -> Played<Scene> {
         format!("{} at domain A, {} at domain B", asked.0, asked.1),
     );
     if let Some(first) = given.first() {
-        for (name, (status, why)) in
-            [("orders", ask(&stage.orders, first).await?), ("warehouse", stage.b.ask(first).await?)]
-        {
+        for (name, (status, why)) in [
+            ("orders", ask(&stage.orders, first).await?),
+            ("warehouse", stage.b.ask(&stage.visitor_token(ALICE)).await?),
+        ] {
             scene.check(
                 &format!("shown to the {name} API directly, a caller's token is refused"),
                 matches!(status, 401 | 403),

@@ -9,13 +9,17 @@ use super::{Check, Crossing, Places, Report};
 use crate::present::{Paint, plain};
 
 /// Claims of a token, and what AWS says of keys.
-const SHOWN: [&str; 14] = [
+const SHOWN: [&str; 18] = [
     "iss",
     "sub",
     "aud",
     "scope",
+    "scp",
     "groups",
     "client_id",
+    "appid",
+    "oid",
+    "tid",
     "act",
     "iat",
     "exp",
@@ -123,12 +127,15 @@ pub(super) fn commands(stage: &Stage, paint: Paint) -> String {
     let token = stage.token("alice@example.com");
     let url = stage.url("orders");
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"refund","arguments":{"amount":900}}}"#;
+    let login = stage.b.login("alice@example.com");
+    let login =
+        login.map(|token| format!("  it takes tokens of its own login: TOKEN={token}\n")).unwrap_or_default();
     format!(
         "\n{}\n\n  TOKEN={token}\n\n  curl -s {url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n    \
          -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25' \\\n    -d '{call}'\n\n  \
          npx @modelcontextprotocol/inspector --cli --server-url {url} --transport http \\\n    --header \"Authorization: \
          Bearer $TOKEN\" --method tools/list\n\n  tail -f {}      # a line for each of them\n  curl -s {}/status\n\n  \
-         the other server: {}\n  its configuration: {}\n\nCtrl-C ends it.\n",
+         the other server: {}\n{login}  its configuration: {}\n\nCtrl-C ends it.\n",
         paint.strong("It runs on. alice's token is good for an hour:"),
         stage.audit_file().display(),
         stage.admin,

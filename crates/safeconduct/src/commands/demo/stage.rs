@@ -76,7 +76,18 @@ impl Stage {
 
     /// A token as the identity provider gives it to an MCP client of this person.
     pub(super) fn token(&self, user: &str) -> String {
-        let token = self.idp.mint(user, AUDIENCE, SCOPE, Duration::from_secs(3600));
+        self.give(self.idp.mint(user, AUDIENCE, SCOPE, Duration::from_secs(3600)))
+    }
+
+    /// A token as the warehouse's callers bring it: domain A's, where the other domain has no login of its own.
+    pub(super) fn visitor_token(&self, user: &str) -> String {
+        match self.b.login(user) {
+            Some(token) => self.give(token),
+            None => self.token(user),
+        }
+    }
+
+    fn give(&self, token: String) -> String {
         self.given.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
         token
     }
@@ -169,16 +180,17 @@ impl Stage {
         for (name, text) in self.b.files() {
             std::fs::write(self.dir.join(name), text)?;
         }
-        std::fs::write(self.dir.join("policies/demo.cedar"), POLICIES)?;
-        let [clients, warehouse] = self.b.lines(&self.dir, &self.server.url());
+        let b = self.b.lines(&self.dir, &self.server.url());
+        std::fs::write(self.dir.join("policies/demo.cedar"), format!("{POLICIES}{}", b.policies))?;
         let config = CONFIG
             .replace("@LISTEN@", self.base.trim_start_matches("http://"))
             .replace("@ADMIN@", self.admin.trim_start_matches("http://"))
             .replace("@BASE@", &self.base)
             .replace("@ISSUER@", self.idp.issuer())
             .replace("@TOKEN_A@", &self.idp.token_endpoint())
-            .replace("@CLIENTS@\n", &clients)
-            .replace("@WAREHOUSE@\n", &warehouse)
+            .replace("@ISSUERS@\n", &b.issuers)
+            .replace("@CLIENTS@\n", &b.clients)
+            .replace("@WAREHOUSE@\n", &b.servers)
             .replace("@SERVER@", &self.server.url())
             .replace("@DIR@", &self.dir.display().to_string());
         std::fs::write(self.config_file(), config)

@@ -117,3 +117,21 @@ async fn in_aws_the_caller_becomes_a_session_of_a_role_and_its_requests_are_sign
     assert!(show::report(&report, Paint::NEVER).contains("AccessKeyId"));
     stage.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_entra_the_same_person_has_a_token_for_the_api_and_who_is_not_assigned_is_refused_by_number() {
+    let mut stage = Stage::build(Some(Cloud::Entra)).await.unwrap();
+    let report = played(&mut stage).await;
+    assert_eq!(failed(&report), Vec::<String>::new());
+    let scene = report.scenes.iter().find(|scene| scene.title.contains("Entra")).unwrap();
+    let of = |name: &str| -> Vec<[String; 2]> {
+        let text = |claims: &serde_json::Value| claims[name].as_str().unwrap().to_owned();
+        scene.crossings.iter().map(|crossing| [text(&crossing.before), text(&crossing.after)]).collect()
+    };
+    let same = |value: &str| [value.to_owned(), value.to_owned()];
+    assert_eq!(of("oid"), [same("oid-of-alice@example.com"), same("oid-of-carol@example.com")]);
+    assert!(of("aud").iter().all(|[before, after]| before != after && after == "api://warehouse"));
+    assert!(of("iss").iter().all(|[before, after]| before == after));
+    assert!(show::report(&report, Paint::NEVER).contains("invalid_grant AADSTS50105"));
+    stage.close().await;
+}

@@ -1,10 +1,12 @@
 //! The other trust domain, as the demo plays it: a token service of its own (RFC 8693), or a cloud's. Each form has a file.
 
 mod aws;
+mod entra;
 mod google;
 mod plain;
 
 pub(super) use aws::InAws;
+pub(super) use entra::InEntra;
 pub(super) use google::AtGoogle;
 pub(super) use plain::Plain;
 
@@ -26,6 +28,8 @@ use super::stage::WAREHOUSE;
 pub enum Cloud {
     /// AWS: keys of a role, requests that are signed.
     Aws,
+    /// Entra: a token for another API, on behalf of the caller, who logged in there.
+    Entra,
     /// Google: each caller is a principal of a workload identity pool.
     Google,
 }
@@ -34,15 +38,30 @@ pub enum Cloud {
 pub(super) enum DomainB {
     Plain(Plain),
     Aws(InAws),
+    Entra(InEntra),
     Google(AtGoogle),
 }
 
+/// What it adds to the gateway's files.
+#[derive(Default)]
+pub(super) struct Lines {
+    /// Under `issuers`.
+    pub(super) issuers: String,
+    /// Under `clients`.
+    pub(super) clients: String,
+    /// Under `servers`.
+    pub(super) servers: String,
+    /// Of the policies.
+    pub(super) policies: String,
+}
+
 impl DomainB {
-    /// Starts it. It trusts domain A.
+    /// Starts it. It trusts domain A, or has logins of its own ([`DomainB::login`]).
     pub(super) async fn start(cloud: Option<Cloud>, idp: &Idp) -> std::io::Result<Self> {
         Ok(match cloud {
             None => Self::Plain(Plain::start(idp).await?),
             Some(Cloud::Aws) => Self::Aws(InAws::start(idp).await?),
+            Some(Cloud::Entra) => Self::Entra(InEntra::start().await?),
             Some(Cloud::Google) => Self::Google(AtGoogle::start(idp).await?),
         })
     }
@@ -52,16 +71,18 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.warehouse.url(),
             Self::Aws(_) => String::new(),
+            Self::Entra(entra) => entra.warehouse.url(),
             Self::Google(google) => google.warehouse.url(),
         }
     }
 
-    /// Its own lines of the configuration: under `clients`, and under `servers`. `server` is the shared MCP server.
-    pub(super) fn lines(&self, dir: &Path, server: &str) -> [String; 2] {
+    /// Its own lines of the configuration, `server` being the shared MCP server.
+    pub(super) fn lines(&self, dir: &Path, server: &str) -> Lines {
         match self {
             Self::Plain(plain) => plain.lines(dir, server),
-            Self::Aws(aws) => [String::new(), aws.server_lines()],
-            Self::Google(google) => [String::new(), google.server_lines(server)],
+            Self::Aws(aws) => Lines { servers: aws.server_lines(), ..Lines::default() },
+            Self::Entra(entra) => entra.lines(dir, server),
+            Self::Google(google) => Lines { servers: google.server_lines(server), ..Lines::default() },
         }
     }
 
@@ -69,6 +90,7 @@ impl DomainB {
     pub(super) fn files(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Plain(plain) => vec![("secret-b", plain.secret.clone())],
+            Self::Entra(entra) => entra.files(),
             Self::Aws(_) | Self::Google(_) => Vec::new(),
         }
     }
@@ -78,7 +100,16 @@ impl DomainB {
         match self {
             Self::Plain(plain) => [plain.sts.issuer().to_owned(), plain.warehouse.url()],
             Self::Aws(aws) => [aws.aws.url(), aws.server.url()],
+            Self::Entra(entra) => [entra.entra.token_endpoint(), entra.warehouse.url()],
             Self::Google(google) => [google.google.token_endpoint(), google.warehouse.url()],
+        }
+    }
+
+    /// A token as its own login gives it to an MCP client of this person; None where callers log in at domain A.
+    pub(super) fn login(&self, user: &str) -> Option<String> {
+        match self {
+            Self::Plain(_) | Self::Aws(_) | Self::Google(_) => None,
+            Self::Entra(entra) => Some(entra.login(user)),
         }
     }
 
@@ -87,6 +118,7 @@ impl DomainB {
         match self {
             Self::Plain(_) => plain::ABOUT,
             Self::Aws(_) => aws::ABOUT,
+            Self::Entra(_) => entra::ABOUT,
             Self::Google(_) => google::ABOUT,
         }
     }
@@ -95,7 +127,7 @@ impl DomainB {
     pub(super) fn visitors(&self) -> &'static [&'static str] {
         match self {
             Self::Plain(_) | Self::Aws(_) => &[ALICE],
-            Self::Google(_) => &[ALICE, CAROL],
+            Self::Entra(_) | Self::Google(_) => &[ALICE, CAROL],
         }
     }
 
@@ -104,14 +136,17 @@ impl DomainB {
         match self {
             Self::Plain(_) => claims_of(token).get("aud").is_some_and(|audience| audience == WAREHOUSE),
             Self::Aws(_) => false,
+            Self::Entra(_) => claims_of(token).get("aud").is_some_and(|audience| audience == entra::API),
             Self::Google(google) => google.google.seen_as(token).is_ok(),
         }
     }
 
     /// Checks how the log accounts for those who went there and for bob, who was refused.
     pub(super) fn records(&self, scene: &mut Scene, calls: &[&Value]) {
-        if let Self::Google(_) = self {
-            google::records(scene, calls);
+        match self {
+            Self::Plain(_) | Self::Aws(_) => {}
+            Self::Entra(_) => entra::records(scene, calls),
+            Self::Google(_) => google::records(scene, calls),
         }
     }
 
@@ -120,6 +155,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.served(scene, before, issuer, user),
             Self::Aws(aws) => aws.served(scene, user),
+            Self::Entra(entra) => entra.served(scene, before),
             Self::Google(google) => google.served(scene, before, user),
         }
     }
@@ -129,6 +165,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.warehouse.visits().len(),
             Self::Aws(aws) => aws.calls().len(),
+            Self::Entra(entra) => entra.warehouse.visits().len(),
             Self::Google(google) => google.warehouse.visits().len(),
         }
     }
@@ -138,6 +175,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.exchanges(),
             Self::Aws(aws) => aws.aws.log().count(),
+            Self::Entra(entra) => entra.exchanges(),
             Self::Google(google) => google.google.log().to("/v1/token").len(),
         }
     }
@@ -145,7 +183,7 @@ impl DomainB {
     /// What its own MCP server received, where it has one.
     pub(super) fn log(&self) -> Option<&Log> {
         match self {
-            Self::Plain(_) | Self::Google(_) => None,
+            Self::Plain(_) | Self::Entra(_) | Self::Google(_) => None,
             Self::Aws(aws) => Some(aws.server.log()),
         }
     }
@@ -162,6 +200,7 @@ impl DomainB {
         match self {
             Self::Plain(plain) => plain.ask(token).await,
             Self::Aws(aws) => aws.ask(token).await,
+            Self::Entra(entra) => proof::ask(&entra.warehouse, token).await,
             Self::Google(google) => proof::ask(&google.warehouse, token).await,
         }
     }

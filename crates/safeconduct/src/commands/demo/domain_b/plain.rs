@@ -16,6 +16,7 @@ use super::super::Scene;
 use super::super::play::{Played, said, verified};
 use super::super::proof;
 use super::super::stage::{AUDIENCE, WAREHOUSE};
+use super::Lines;
 
 pub(super) const ABOUT: [&str; 2] = [
     "Scenario B: the API lives in another trust domain",
@@ -40,12 +41,12 @@ impl Plain {
         Ok(Self { sts, warehouse, secret })
     }
 
-    pub(super) fn lines(&self, dir: &Path, server: &str) -> [String; 2] {
-        let client = format!(
+    pub(super) fn lines(&self, dir: &Path, server: &str) -> Lines {
+        let clients = format!(
             "  visitor: {{ client_id: gateway-of-a, auth: client_secret_basic, client_secret: \"file:{}/secret-b\" }}\n",
             dir.display()
         );
-        let server = format!(
+        let servers = format!(
             r#"  warehouse:                             # the API behind it trusts domain B: B's token service takes A's token
     url: {server}
     scopes: {{ tools/call: ["backend-mcp:tools:call"] }}
@@ -54,7 +55,7 @@ impl Plain {
 "#,
             self.sts.token_endpoint()
         );
-        [client, server]
+        Lines { clients, servers, ..Lines::default() }
     }
 
     pub(super) fn served(&self, scene: &mut Scene, before: &Value, issuer: &str, user: &str) -> Value {
