@@ -244,7 +244,7 @@ impl Policy {
     /// May they: scopes first (a step-up can mend those), then the policies.
     ///
     /// # Errors
-    /// `UnknownMethod`, `InsufficientScope`, `Denied`, `PolicyError`, `AmbiguousArgument`.
+    /// `UnknownMethod`, `InsufficientScope`, `Denied`, `PolicyError`, `AmbiguousArgument`, `Quarantined`.
     pub fn authorize(&self, mut admitted: Admitted, now: Timestamp) -> Moved<Authorized> {
         if let Method::Other(name) = &admitted.call.method
             && !self.names_method(name)
@@ -267,6 +267,9 @@ impl Policy {
         });
         match self.reason(&admitted, decision, now) {
             None => {
+                if let Some(why) = quarantined(&admitted, now) {
+                    return Err(admitted.refuse(Reason::Quarantined(why)));
+                }
                 self.narrow(&mut admitted, now);
                 Ok(Authorized { admitted })
             }
@@ -576,6 +579,12 @@ fn short(name: &str) -> Box<str> {
 
 fn audience_fits(token: &[Box<str>], resource: &str, accepted: &[Box<str>]) -> bool {
     token.iter().any(|audience| **audience == *resource || accepted.contains(audience))
+}
+
+/// After the policy: who may not call a tool does not hear of its quarantine.
+fn quarantined(admitted: &Admitted, now: Timestamp) -> Option<&'static str> {
+    let Target::Tool(tool) = &admitted.call.target else { return None };
+    admitted.server.pins.as_ref()?.objection(tool, now)
 }
 
 fn missing_scopes(admitted: &Admitted) -> Option<Vec<String>> {

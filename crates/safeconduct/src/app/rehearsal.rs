@@ -21,6 +21,7 @@ use super::issuers::{self, Issuers};
 use super::{Failed, assemble, credentials, tls};
 use crate::config::Plan;
 use crate::config::plan::{IssuerPlan, ServerPlan};
+use crate::lock::Store;
 
 /// Whom a token speaks for, and its audiences; or why it is not believed.
 pub(crate) type Examined = Result<(Principal, Vec<Box<str>>), Reason>;
@@ -36,6 +37,7 @@ pub(crate) struct Rehearsal<'p> {
 /// Everything of a plan that could not be put to work, without asking anyone: certificates, keys, steps.
 pub(crate) fn rehearse(plan: &Plan) -> Vec<Failed> {
     let mut failed: Vec<Failed> = plan.tls.iter().filter_map(|paths| tls::server(paths).err()).collect();
+    failed.extend(Store::at(&plan.lock).read().err().map(|error| Failed::of("lock", error)));
     match Rehearsal::of(plan) {
         Ok(rehearsal) => {
             failed.extend(plan.servers.iter().filter_map(|server| rehearsal.server(server).err()))
