@@ -143,7 +143,7 @@ fn house(plan: &Plan, eyes: &Eyes, runtime: &tokio::runtime::Handle) -> Result<H
     let issuers = Issuers::new(clock);
     let revoker = Revoker::new(revocations, store.clone(), issuers.known().clone(), runtime.clone());
     let keeper = Keeper::open(&plan.lock, eyes.sink.clone())?;
-    let fleet = Fleet::new(plan, eyes.sink.clone(), runtime);
+    let fleet = Fleet::new(plan, eyes.sink.clone(), keeper.clone(), runtime);
     revoker.follow(fleet.clone());
     let (runtime, revoker) = (runtime.clone(), Arc::new(revoker));
     Ok(House { runtime, store, issuers, revoker, fleet, keeper, session_key })

@@ -82,6 +82,26 @@ pub struct Image {
     pub quarantined: Option<String>,
 }
 
+/// What starting an image came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is what it was.
+    Same,
+    /// It is the first one of this reference.
+    First,
+    /// It is not approved, and was seen before.
+    Quarantined,
+    /// The tag stands for another one than before.
+    Changed,
+}
+
+impl Admitted {
+    /// Whether it may run.
+    pub fn fits(self) -> bool {
+        matches!(self, Self::Same | Self::First)
+    }
+}
+
 /// One tool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +197,24 @@ impl Entry {
                 self.tools.entry(definition.name.to_string()).or_default().see(definition, settled, at);
             }
         }
+    }
+
+    /// Takes down what an image is; whether it may run. What is named by its content cannot become something else.
+    pub fn admit(&mut self, reference: &str, moves: bool, id: &str) -> Admitted {
+        let Some(image) = self.image.as_mut().filter(|image| image.reference == reference) else {
+            let (reference, digest) = (reference.to_owned(), id.to_owned());
+            self.image = Some(Image { reference, digest, quarantined: None });
+            return Admitted::First;
+        };
+        if image.digest == id || !moves {
+            image.quarantined = None;
+            return Admitted::Same;
+        }
+        if image.quarantined.as_deref() == Some(id) {
+            return Admitted::Quarantined;
+        }
+        image.quarantined = Some(id.to_owned());
+        Admitted::Changed
     }
 
     /// For the path.

@@ -26,7 +26,7 @@ pub fn headline(pinned: &Listed, became: &Listed) -> String {
     let differing: Vec<String> = names(one, other)
         .into_iter()
         .filter(|name| one.get(*name) != other.get(*name))
-        .map(|name| readable(name))
+        .map(readable)
         .collect();
     if differing.is_empty() { "definition".to_owned() } else { differing.join(", ") }
 }

@@ -1,32 +1,33 @@
 //! The keeper of the lock file: what the path has seen is written down, off the path, and what was approved in the file,
 //! by a person or by another gateway, is put to work.
 
+mod address;
+mod inbox;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use safeconduct_core::audit::{Sink, Trail};
-use safeconduct_core::pins::{Ledger, Note, Pins, Seen};
+use safeconduct_core::pins::{Note, Pins, Seen};
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::Server;
-use safeconduct_core::time::Timestamp;
 use safeconduct_proxy::request_id;
-use safeconduct_runtime::launch::Program;
+use safeconduct_runtime::engine::docker::Images;
 use serde_json::json;
-use tokio::sync::Notify;
 
+use self::address::address;
+use self::inbox::{Desk, Inbox, Sighting, What};
 use super::Failed;
 use super::running::Inner;
 use crate::config::plan::ServerPlan;
-use crate::lock::{self, Lock, Stamp, Store, Unusable};
+use crate::lock::{self, Admitted, Lock, Stamp, Store, Unusable};
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 /// What comes together is written together.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// Bytes of definitions that wait to be written; what does not fit is seen again with the next list.
-const ROOM: usize = 32 << 20;
 
 /// See the module.
 pub(super) struct Keeper {
@@ -42,6 +43,8 @@ struct State {
     /// Why the file is of no use now.
     trouble: Option<String>,
     pins: Vec<Kept>,
+    /// Those of a plan that may come to work.
+    coming: Vec<Kept>,
     /// The servers of the plan at work.
     servers: HashMap<String, Arc<Server>>,
 }
@@ -59,47 +62,28 @@ pub(super) struct Repinned {
     tools: Vec<Box<str>>,
 }
 
-#[derive(Default)]
-struct Inbox {
-    waiting: Mutex<(Vec<Sighting>, usize)>,
-    wake: Notify,
-}
-
-struct Sighting {
-    server: String,
-    address: String,
-    first_use: Duration,
-    at: Timestamp,
-    note: Note,
-}
-
-/// Where the path hands in what it has seen of one server.
-struct Desk {
-    inbox: Arc<Inbox>,
-    address: String,
-    first_use: Duration,
-}
-
-impl Ledger for Desk {
-    fn note(&self, server: &str, at: Timestamp, note: Note) {
-        let size = match &note {
-            Note::Tool(definition, _) => definition.text.len(),
-            Note::Complete | Note::Unlisted(_) => 0,
-        };
-        let mut waiting = self.inbox.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.1 + size > ROOM {
-            return;
+/// An image by tag that has become another one does not run until it is approved. Whoever writes another reference into
+/// the configuration approves what it stands for.
+impl Images for Keeper {
+    fn admit(&self, server: &str, reference: &str, moves: bool, id: &str) -> Result<(), String> {
+        let mut state = self.state();
+        let Some(kept) = state.kept(server) else { return Ok(()) };
+        let (address, first_use) = (kept.at.clone(), kept.pins.first_use());
+        let admitted = state.lock.entry_mut(server, &address).admit(reference, moves, id);
+        drop(state);
+        if admitted != Admitted::Same {
+            let (server, at) = (server.to_owned(), self.sink.now());
+            let (reference, id) = (reference.to_owned(), id.to_owned());
+            let what = What::Image { reference, moves, id, admitted };
+            self.inbox.put(Sighting { server, address, first_use, at, what });
         }
-        waiting.1 += size;
-        waiting.0.push(Sighting {
-            server: server.to_owned(),
-            address: self.address.clone(),
-            first_use: self.first_use,
-            at,
-            note,
-        });
-        drop(waiting);
-        self.inbox.wake.notify_one();
+        if admitted.fits() {
+            return Ok(());
+        }
+        Err(format!(
+            "the image {reference} is not the one that was approved: see `safeconduct lock diff`, then \
+             `safeconduct lock approve --server {server}`"
+        ))
     }
 }
 
@@ -112,37 +96,45 @@ impl Keeper {
         let store = Store::at(path);
         let stamp = store.stamp();
         let lock = store.read().map_err(|error| Failed::of("lock", error))?;
-        let state = State { lock, stamp, trouble: None, pins: Vec::new(), servers: HashMap::new() };
+        let (pins, coming) = (Vec::new(), Vec::new());
+        let state = State { lock, stamp, trouble: None, pins, coming, servers: HashMap::new() };
         Ok(Arc::new(Self { store, inbox: Arc::default(), sink, state: Mutex::new(state) }))
     }
 
-    /// The servers of the plan at work.
+    /// The servers of the plan that is at work from now on.
     pub(super) fn known<'a>(&self, servers: impl IntoIterator<Item = &'a Arc<Server>>) {
         let by_name = |server: &Arc<Server>| (server.name.to_string(), server.clone());
-        self.state().servers = servers.into_iter().map(by_name).collect();
+        let servers: HashMap<_, _> = servers.into_iter().map(by_name).collect();
+        let used = |kept: &Kept| {
+            let pins = servers.get(&kept.server).and_then(|server| server.pins.as_ref());
+            pins.is_some_and(|pins| Arc::ptr_eq(pins, &kept.pins))
+        };
+        let mut state = self.state();
+        let coming = std::mem::take(&mut state.coming);
+        state.pins.extend(coming);
+        state.pins.retain(used);
+        state.servers = servers;
     }
 
     /// What the tools of a server are pinned to; the same for all plans that mean the same server.
     pub(super) fn pins(&self, server: &ServerPlan) -> Option<Arc<Pins>> {
-        let first_use = server.pin?;
-        let at = address(server);
+        let (first_use, at) = (server.pin?, address(server));
         let mut state = self.state();
-        let known = state.pins.iter().position(|kept| kept.server == server.name && kept.at == at);
-        if let Some(kept) = known.and_then(|known| state.pins.get(known)) {
-            if kept.pins.first_use() == first_use {
-                return Some(kept.pins.clone());
-            }
+        let known = |kept: &Kept| kept.at == at && kept.pins.first_use() == first_use;
+        let pins = state.kept(&server.name).filter(|kept| known(kept)).map(|kept| kept.pins.clone());
+        if pins.is_some() {
+            return pins;
         }
         let desk = Desk { inbox: self.inbox.clone(), address: at.clone(), first_use };
         let pinned = state.lock.entry(&server.name, &at).map(lock::Entry::pinned).unwrap_or_default();
         let pins = Arc::new(Pins::new(&server.name, first_use, pinned, Arc::new(desk)));
-        state.pins.push(Kept { server: server.name.clone(), at, pins: pins.clone() });
+        state.coming.push(Kept { server: server.name.clone(), at, pins: pins.clone() });
         Some(pins)
     }
 
     /// Writes down what was seen, and puts to work what others wrote. Blocks.
     pub(super) fn turn(&self) -> Vec<Repinned> {
-        let seen = std::mem::take(&mut *self.inbox.waiting.lock().unwrap_or_else(PoisonError::into_inner)).0;
+        let seen = self.inbox.take();
         if !seen.is_empty() {
             return self.write(&seen);
         }
@@ -151,12 +143,11 @@ impl Keeper {
     }
 
     fn write(&self, seen: &[Sighting]) -> Vec<Repinned> {
-        let note = |lock: &mut Lock| {
-            for Sighting { server, address, first_use, at, note } in seen {
-                lock.entry_mut(server, address).note(note, *at, *first_use);
-            }
-        };
         let mut state = self.state();
+        // What a call of an earlier plan has seen of another server by this name is of no use to this one.
+        let meant = |seen: &&Sighting| state.kept(&seen.server).is_some_and(|kept| kept.at == seen.address);
+        let seen: Vec<&Sighting> = seen.iter().filter(meant).collect();
+        let note = |lock: &mut Lock| seen.iter().for_each(|sighting| sighting.note(lock));
         let repinned = match self.store.change(note) {
             Ok((lock, (), stamp)) => {
                 state.settle(Ok(()));
@@ -195,8 +186,20 @@ impl Keeper {
 
     /// A change is a line of the log and of the audit log.
     fn call_out(&self, sighting: &Sighting, lock: &Lock) {
-        let Sighting { server, address, note, .. } = sighting;
-        let Note::Tool(definition, seen) = note else { return };
+        let Sighting { server, address, .. } = sighting;
+        let (definition, seen) = match &sighting.what {
+            What::Tool(Note::Tool(definition, seen)) => (definition, seen),
+            What::Image { reference, id, admitted: Admitted::Changed, .. } => {
+                tracing::warn!(
+                    server,
+                    image = reference,
+                    id,
+                    "quarantined: the tag stands for another image"
+                );
+                return self.record(server, reference, format!("the tag stands for another image: {id}"));
+            }
+            _ => return,
+        };
         let tool = lock.entry(server, address).and_then(|entry| entry.tools.get(&*definition.name));
         let detail = match (seen, tool.and_then(|tool| tool.pinned.as_ref().zip(tool.quarantined.as_ref()))) {
             (Seen::New, _) => "a new tool".to_owned(),
@@ -258,15 +261,15 @@ impl Keeper {
 }
 
 impl State {
-    /// The entries of servers that are pinned here; the newest address of each.
+    fn kept(&self, server: &str) -> Option<&Kept> {
+        self.pins.iter().find(|kept| kept.server == server)
+    }
+
+    /// The entries of the servers of the plan at work that are pinned.
     fn entries(&self) -> impl Iterator<Item = (&str, &lock::Entry)> {
-        let of = |kept: &Kept| self.lock.entry(&kept.server, &kept.at);
-        let mut seen = Vec::new();
-        self.pins.iter().rev().filter_map(move |kept| {
-            let first = !seen.contains(&kept.server.as_str());
-            seen.push(kept.server.as_str());
-            first.then(|| of(kept).map(|entry| (kept.server.as_str(), entry))).flatten()
-        })
+        self.pins
+            .iter()
+            .filter_map(|kept| Some((kept.server.as_str(), self.lock.entry(&kept.server, &kept.at)?)))
     }
 
     fn adopt(&mut self, lock: Lock, stamp: Stamp) -> Vec<Repinned> {
@@ -317,23 +320,5 @@ impl Inner {
             known.for_each(|known| known.catalogue.forget(tools));
         }
         self.lists.send_modify(|count| *count += 1);
-    }
-}
-
-/// Which server the configuration means: where it is, without anything secret, or what is started, without its version.
-pub(crate) fn address(server: &ServerPlan) -> String {
-    match server.run.as_ref().map(|run| &run.program) {
-        Some(Program::Image { reference, .. }) => {
-            let name = reference.split_once('@').map_or(reference.as_str(), |(name, _)| name);
-            let slash = name.rfind('/').map_or(0, |slash| slash + 1);
-            let colon = name.get(slash..).and_then(|last| last.find(':')).map(|colon| slash + colon);
-            colon.and_then(|colon| name.get(..colon)).unwrap_or(name).to_owned()
-        }
-        Some(Program::Command { arguments, .. }) => arguments.first().cloned().unwrap_or_default(),
-        None => {
-            let authority = server.url.authority().map_or("", |authority| authority.as_str());
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{}://{host}{}", server.url.scheme_str().unwrap_or("http"), server.url.path())
-        }
     }
 }
