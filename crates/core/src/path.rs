@@ -267,7 +267,8 @@ impl Policy {
         });
         match self.reason(&admitted, decision, now) {
             None => {
-                if let Some(why) = quarantined(&admitted, now) {
+                // After the policy: who may not call a tool does not hear of its quarantine.
+                if let Some(why) = admitted.server.quarantined(&admitted.call.target, now) {
                     return Err(admitted.refuse(Reason::Quarantined(why)));
                 }
                 self.narrow(&mut admitted, now);
@@ -579,12 +580,6 @@ fn short(name: &str) -> Box<str> {
 
 fn audience_fits(token: &[Box<str>], resource: &str, accepted: &[Box<str>]) -> bool {
     token.iter().any(|audience| **audience == *resource || accepted.contains(audience))
-}
-
-/// After the policy: who may not call a tool does not hear of its quarantine.
-fn quarantined(admitted: &Admitted, now: Timestamp) -> Option<&'static str> {
-    let Target::Tool(tool) = &admitted.call.target else { return None };
-    admitted.server.pins.as_ref()?.objection(tool, now)
 }
 
 fn missing_scopes(admitted: &Admitted) -> Option<Vec<String>> {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crate::mcp::Target;
 use crate::pins::Pins;
 use crate::sigv4::Signer;
+use crate::time::Timestamp;
 
 /// Where the acquired credential goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,12 @@ impl Server {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// Why this is not called now, if it is a tool that is not what was approved.
+    pub fn quarantined(&self, target: &Target, now: Timestamp) -> Option<&'static str> {
+        let Target::Tool(tool) = target else { return None };
+        self.pins.as_ref()?.objection(tool, now)
     }
 }
 

@@ -131,3 +131,22 @@ fn a_file_that_is_no_lock_stops_check_and_serve_and_is_left_alone() {
     }
     assert_eq!(std::fs::read_to_string(here.join("safeconduct.lock")).unwrap(), "<<<<<<< HEAD");
 }
+
+#[test]
+fn explain_says_that_a_tool_is_quarantined() {
+    let here = laid_out("lock-explain");
+    let explain = |tool: &str| {
+        safeconduct(
+            &here,
+            &[],
+            &["explain", "--server", "orders", "--tool", tool, "--claims", "{\"sub\":\"alice\"}"],
+        )
+    };
+    let permitted = explain("read");
+    assert_eq!(permitted.code, 0, "{}", permitted.transcript());
+    for quarantined in ["send", "wipe", "never_listed"] {
+        let denied = explain(quarantined);
+        assert_eq!(denied.code, 1, "{}", denied.transcript());
+        assert!(denied.data.contains("SC-P08"), "{}", denied.transcript());
+    }
+}

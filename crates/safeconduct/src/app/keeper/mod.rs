@@ -294,6 +294,19 @@ impl State {
     }
 }
 
+/// The pins of a server as the file has them, for a look without a gateway.
+///
+/// # Errors
+/// As [`Keeper::open`].
+pub(super) fn as_written(path: &Path, server: &ServerPlan) -> Result<Option<Arc<Pins>>, Failed> {
+    let Some(first_use) = server.pin else { return Ok(None) };
+    let lock = Store::at(path).read().map_err(|error| Failed::of("lock", error))?;
+    let address = address(server);
+    let pinned = lock.entry(&server.name, &address).map(lock::Entry::pinned).unwrap_or_default();
+    let nowhere = Desk { inbox: Arc::default(), address, first_use };
+    Ok(Some(Arc::new(Pins::new(&server.name, first_use, pinned, Arc::new(nowhere)))))
+}
+
 /// Keeps the file for as long as the gateway runs.
 pub(super) async fn keep(inner: Arc<Inner>) {
     loop {
