@@ -3,6 +3,8 @@
 
 mod address;
 mod inbox;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
