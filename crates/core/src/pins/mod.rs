@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 /// Tools of one server that are kept account of; those beyond are quarantined without one.
 const MOST_TOOLS: usize = 4096;
+/// How long a list may go on.
+const ENDLESS: Duration = Duration::from_secs(24 * 3600);
 /// Lists that callers are in the middle of, before the first whole one was seen.
 const MOST_PAGES: usize = 256;
 
@@ -96,9 +98,10 @@ pub struct Pinned {
     pub tools: HashMap<Box<str>, Pin>,
 }
 
-/// Whether first use, which lasts for `first_use` at least, is over.
+/// Whether first use, which lasts for `first_use` at least, is over. A server whose list never ends is given a day.
 pub fn is_settled(since: Option<Timestamp>, complete: bool, first_use: Duration, now: Timestamp) -> bool {
-    complete && since.is_some_and(|since| now >= since.plus(first_use))
+    let Some(since) = since else { return false };
+    now >= since.plus(first_use) && (complete || now >= since.plus(ENDLESS))
 }
 
 /// Something to be written down.

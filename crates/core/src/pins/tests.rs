@@ -110,6 +110,17 @@ fn new_tools_are_taken_until_first_use_is_over_and_a_whole_list_was_seen() {
 }
 
 #[test]
+fn a_list_that_never_ends_is_not_first_use_for_ever() {
+    let (_, pins) = pins(600);
+    let page = |at| Some(Page { caller: ALICE, cursor: at, next: Some("more") });
+    let (soon, day) = (NOW.plus(Duration::from_secs(3600)), NOW.plus(Duration::from_secs(24 * 3600)));
+    assert_eq!(pins.look(&[named("a", "")], page(None), NOW), [true]);
+    assert_eq!(pins.look(&[named("b", "")], page(Some("more")), soon), [true]);
+    assert_eq!(pins.look(&[named("c", "")], page(Some("more")), day), [false]);
+    assert!(pins.objection("c", day).is_some() && pins.objection("b", day).is_none());
+}
+
+#[test]
 fn a_new_tool_in_the_time_of_first_use_is_pinned_as_it_is() {
     let (heard, pins) = pins(600);
     let within = NOW.plus(Duration::from_secs(599));

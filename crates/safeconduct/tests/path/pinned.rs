@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use safeconduct::lock::{Lock, Store};
+use safeconduct_testkit::backend::Step;
 use safeconduct_testkit::client::{Answer, Client};
 use safeconduct_testkit::wire::{Reply, fetch};
 use serde_json::{Value, json};
@@ -233,4 +234,28 @@ async fn a_file_that_is_spoiled_while_the_gateway_runs_changes_nothing_and_is_no
     assert_eq!(list(&client).await, ["read"]);
     until(async || it.status().await["servers"].to_string().contains("send")).await;
     assert_eq!(std::fs::read_to_string(it.store().path()).unwrap(), "<<<<<<< HEAD\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_is_told_that_a_tool_was_approved() {
+    let it = Changing::start("").await;
+    let client = it.world.modern("alice");
+    assert_eq!(list(&client).await, ["send", "read"]);
+    it.lists(&[EVIL, READ]);
+    assert_eq!(list(&client).await, ["read"]);
+    it.written(|lock| quarantined(lock) == ["send"]).await;
+    let acknowledged = json!({
+        "jsonrpc": "2.0",
+        "method": "notifications/subscriptions/acknowledged",
+        "params": {"notifications": {"toolsListChanged": true}},
+    });
+    it.world.backend().script_events([Step::message(&acknowledged), Step::Hold]);
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let mut stream = within(client.open("subscriptions/listen", wanted)).await.unwrap();
+    let first = within(stream.next_message()).await.unwrap().unwrap();
+    assert_eq!(first["method"], acknowledged["method"]);
+    it.store().change(|lock| lock.servers.get_mut("orders").unwrap().approve(Some("send"))).unwrap();
+    let told = within(stream.next_message()).await.unwrap().unwrap();
+    assert_eq!(told["method"], "notifications/tools/list_changed");
+    assert_eq!(list(&client).await, ["send", "read"]);
 }
