@@ -12,6 +12,7 @@ pub mod credential;
 pub mod material;
 pub mod mcp;
 pub mod path;
+pub mod pins;
 pub mod policy;
 pub mod refusal;
 pub mod revocation;

@@ -244,7 +244,7 @@ impl Policy {
     /// May they: scopes first (a step-up can mend those), then the policies.
     ///
     /// # Errors
-    /// `UnknownMethod`, `InsufficientScope`, `Denied`, `PolicyError`, `AmbiguousArgument`.
+    /// `UnknownMethod`, `InsufficientScope`, `Denied`, `PolicyError`, `AmbiguousArgument`, `Quarantined`.
     pub fn authorize(&self, mut admitted: Admitted, now: Timestamp) -> Moved<Authorized> {
         if let Method::Other(name) = &admitted.call.method
             && !self.names_method(name)
@@ -267,6 +267,10 @@ impl Policy {
         });
         match self.reason(&admitted, decision, now) {
             None => {
+                // After the policy: who may not call a tool does not hear of its quarantine.
+                if let Some(why) = admitted.server.quarantined(&admitted.call.target, now) {
+                    return Err(admitted.refuse(Reason::Quarantined(why)));
+                }
                 self.narrow(&mut admitted, now);
                 Ok(Authorized { admitted })
             }

@@ -112,6 +112,8 @@ pub enum Reason {
     TooManyStreams,
     /// A started server may not connect there. Of no call: a record of its own.
     NetworkRefused(String),
+    /// The tool is not what was approved; why.
+    Quarantined(&'static str),
     // --- as whom
     /// The token endpoint refuses this caller's token as a subject.
     SubjectRefused {
@@ -234,6 +236,7 @@ impl Reason {
             Self::RateLimited(_) => "SC-P05",
             Self::TooManyStreams => "SC-P06",
             Self::NetworkRefused(_) => "SC-P07",
+            Self::Quarantined(_) => "SC-P08",
             Self::SubjectRefused { .. } => "SC-C01",
             Self::ExchangeDenied { .. } => "SC-C02",
             Self::StepUpRequired { .. } => "SC-C03",

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crate::mcp::Target;
+use crate::pins::Pins;
 use crate::sigv4::Signer;
+use crate::time::Timestamp;
 
 /// Where the acquired credential goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Server {
     pub shared_credential: bool,
     /// What the server's lists have taught about its tools.
     pub catalogue: Catalogue,
+    /// What its tools are pinned to; None where they may change at any time.
+    pub pins: Option<Arc<Pins>>,
 }
 
 impl Server {
@@ -61,6 +66,12 @@ impl Server {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// Why this is not called now, if it is a tool that is not what was approved.
+    pub fn quarantined(&self, target: &Target, now: Timestamp) -> Option<&'static str> {
+        let Target::Tool(tool) = target else { return None };
+        self.pins.as_ref()?.objection(tool, now)
     }
 }
 
@@ -143,6 +154,16 @@ impl Catalogue {
     /// True when no list has passed yet.
     pub fn is_empty(&self) -> bool {
         self.tools.read().map_or(true, |tools| tools.is_empty())
+    }
+
+    /// Forgets tools, whose definitions are other ones now: the next list teaches them anew.
+    pub fn forget(&self, names: &[Box<str>]) {
+        let Ok(mut tools) = self.tools.write() else { return };
+        if names.iter().any(|name| tools.contains_key(name)) {
+            let mut next = BTreeMap::clone(&tools);
+            next.retain(|name, _| !names.contains(name));
+            *tools = Arc::new(next);
+        }
     }
 
     /// Takes over what a list said of its tools; tools that it did not name stay (a list may be one page).

@@ -187,6 +187,10 @@ fn answer(reason: &Reason, facts: &Facts<'_>) -> Answer {
         Reason::NetworkRefused(_) => {
             plain(facts.or(S::FORBIDDEN), DENIED, "the server may not connect there")
         }
+        Reason::Quarantined(_) => Answer {
+            remedy: Some("have the gateway's operator look at `safeconduct lock diff`".into()),
+            ..plain(facts.or(S::FORBIDDEN), DENIED, "the tool is not what was approved: it is quarantined")
+        },
         Reason::SubjectRefused { .. } => {
             challenge(Some("invalid_token"), "the identity provider no longer accepts the access token")
         }
@@ -428,6 +432,7 @@ pub fn detail(reason: &Reason) -> String {
         | Reason::Internal(why) => why.to_string(),
         Reason::BodyTooLarge(limit) => format!("over {limit} bytes"),
         Reason::MetaMissing(field) => format!("_meta lacks {field}"),
+        Reason::Quarantined(why) => (*why).to_owned(),
         Reason::UnsupportedVersion(asked) => format!("protocol version {asked:?}"),
         Reason::UnknownMethod(name) => format!("method {name:?}"),
         Reason::ForeignState(what) => format!("{what} of another caller, or unknown"),

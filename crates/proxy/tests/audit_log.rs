@@ -83,6 +83,7 @@ fn orders() -> Arc<Server> {
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),
+        pins: None,
     })
 }
 

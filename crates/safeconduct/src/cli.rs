@@ -11,8 +11,8 @@ use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
 use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
 use crate::commands::{
-    check, completions, connect, demo, doctor, explain, revoke, run, schema, serve, servers, setup, token,
-    version,
+    check, completions, connect, demo, doctor, explain, lock, revoke, run, schema, serve, servers, setup,
+    token, version,
 };
 use crate::exit::Exit;
 use crate::logging;
@@ -168,6 +168,17 @@ Examples:
   safeconduct revoke --issuer corp --session 08a5019c-17e1-4977-8f42-65a12843ea02
   safeconduct revoke --user alice --admin http://127.0.0.1:9090 --output json | jq .credentials")]
     Revoke(revoke::Question),
+    /// Show what the servers' tools are pinned to; `diff` says what has changed since, `approve` that it may.
+    ///
+    /// A tool that is not what it was when it was first seen is quarantined: left out of lists, and not called. A running
+    /// gateway sees for itself that something was approved.
+    #[command(after_help = "\
+Examples:
+  safeconduct lock
+  safeconduct lock diff --server orders
+  safeconduct lock approve --server orders --tool send
+  safeconduct lock --output json | jq '.servers[] | select(.quarantined != [])'")]
+    Lock(lock::LockArgs),
     /// Look at a token, or run a chain with it.
     #[command(subcommand)]
     Token(token::Command),
@@ -269,6 +280,7 @@ impl Command {
             Self::Doctor(question) => doctor::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Revoke(question) => revoke::run(&question),
+            Self::Lock(args) => lock::run(&args),
             Self::Token(command) => token::run(&command, Paint::of_stdout(), Paint::of_stderr()),
             Self::Setup(question) => setup::run(&question, Paint::of_stderr()),
             Self::Schema => schema::run(),

@@ -7,5 +7,6 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod exit;
+pub mod lock;
 mod logging;
 pub mod present;

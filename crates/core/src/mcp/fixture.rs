@@ -51,6 +51,7 @@ pub(crate) fn server(name: &str) -> Server {
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),
+        pins: None,
     }
 }
 

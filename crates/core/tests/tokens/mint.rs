@@ -167,6 +167,7 @@ pub(crate) fn arrive_with(resource: &str, token: &str, further: &[(&'static str,
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),
+        pins: None,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());

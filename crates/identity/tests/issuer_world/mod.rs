@@ -107,6 +107,7 @@ pub fn arrive(issuers: &[&str], token: &str) -> Arrived {
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),
+        pins: None,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());

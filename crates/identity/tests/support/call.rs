@@ -126,6 +126,7 @@ impl Edge {
             delivery,
             shared_credential: false,
             catalogue: Catalogue::default(),
+            pins: None,
         };
         let source =
             Source { file: "all.cedar".into(), text: "permit (principal, action, resource);".into() };

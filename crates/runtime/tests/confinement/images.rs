@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use safeconduct_runtime::engine::docker::{Progress, Step};
+use safeconduct_runtime::engine::docker::{Images, Progress, Step};
 use safeconduct_runtime::engine::{Engine, EngineError};
 use safeconduct_runtime::launch::{Program, Pull};
 use serde_json::json;
@@ -81,5 +81,44 @@ async fn an_image_is_pulled_by_its_digest_and_how_far_it_is_is_told() {
     steps.0.lock().unwrap().clear();
     docker.prepare(&launch).await.unwrap();
     assert!(steps.0.lock().unwrap().is_empty());
+    world.finish().await;
+}
+
+/// What was asked, and whether it may run.
+#[derive(Default)]
+struct Asked(Mutex<(Vec<(String, bool, String)>, bool)>);
+
+impl Images for Asked {
+    fn admit(&self, server: &str, reference: &str, moves: bool, id: &str) -> Result<(), String> {
+        assert_eq!(server, "probe");
+        let mut asked = self.0.lock().unwrap();
+        asked.0.push((reference.to_owned(), moves, id.to_owned()));
+        if asked.1 { Err("it is another image".to_owned()) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_admitted_does_not_run() {
+    let world = World::new().await;
+    let asked = Arc::new(Asked::default());
+    let mut settings = settings(&world.owner);
+    settings.images = Arc::clone(&asked) as Arc<dyn Images>;
+    let docker = engine(settings).await;
+    let mut launch = world.launch("admitted");
+    launch.program = program(&told("TAG"), true, Pull::Never);
+    let started = docker.prepare(&launch).await.unwrap().start(&launch).await.unwrap();
+    Probe::new(started).stop().await;
+    // By its content it is the same image, and says so.
+    launch.program = program(&told("IMAGE"), false, Pull::Never);
+    docker.prepare(&launch).await.unwrap();
+    {
+        let mut asked = asked.0.lock().unwrap();
+        let [(tag, true, id), (_, false, same)] = &asked.0[..] else { panic!("{:?}", asked.0) };
+        assert_eq!((tag, id), (&told("TAG"), same));
+        assert!(id.starts_with("sha256:"), "{id}");
+        asked.1 = true;
+    }
+    let refused = docker.prepare(&launch).await.err().unwrap();
+    assert!(matches!(&refused, EngineError::Forbidden(why) if why == "it is another image"), "{refused}");
     world.finish().await;
 }

@@ -20,6 +20,7 @@ use safeconduct_proxy::stream::Lifetimes;
 use tokio::runtime::Handle;
 
 use super::fleet::Fleet;
+use super::keeper::Keeper;
 use super::revoker::Revoker;
 use super::{Failed, clients, credentials, issuers, tls};
 use crate::config::Plan;
@@ -37,6 +38,8 @@ pub(super) struct House {
     pub(super) revoker: Arc<Revoker>,
     /// The servers that are started here.
     pub(super) fleet: Arc<Fleet>,
+    /// What tools are pinned to.
+    pub(super) keeper: Arc<Keeper>,
     /// Key that session ids are sealed with, when the plan names none.
     pub(super) session_key: [u8; 32],
 }
@@ -64,7 +67,9 @@ pub(super) fn assemble(
     let mut plans = Vec::new();
     for server in &plan.servers {
         let chain = credentials::chain(server, plan, &clients, house.store.leases(), &wire)?;
-        let made = Arc::new(server_of(server, &chain, before.map(|before| before.gateway))?);
+        let mut made = server_of(server, &chain, before.map(|before| before.gateway))?;
+        made.pins = house.keeper.pins(server);
+        let made = Arc::new(made);
         plans.push((made.clone(), chain));
         servers.insert(path_of(server), made);
     }
@@ -155,6 +160,7 @@ pub(super) fn server_of(
         shared_credential: StepPlan::are_shared(&plan.credential)
             || matches!(chain, CredentialPlan::None | CredentialPlan::Static(_)),
         catalogue,
+        pins: None,
     })
 }
 

@@ -188,6 +188,7 @@ impl Show for Shown {
             "reload": reload,
             "issuers": issuers,
             "servers": servers,
+            "lock": self.inner.house.keeper.status(),
             "started": self.started(),
             "credentials": self.inner.house.store.status(),
             "credential_counters": self.inner.house.store.counters(),
@@ -298,6 +299,10 @@ impl Shown {
             let label = Some(("issuer", issuer.to_owned()));
             let age = status.age.map_or(f64::NAN, |age| age as f64);
             read("issuer_keys_age_seconds", "Since an issuer's keys were fetched", false, label, age);
+        }
+        for (server, count) in self.inner.house.keeper.quarantined() {
+            let label = Some(("server", server));
+            read("quarantined_tools", "Tools that are not what was approved", false, label, count as f64);
         }
         for (by, count) in self.inner.house.revoker.counts() {
             let label = Some(("by", by.word().to_owned()));

@@ -7,6 +7,7 @@ mod credentials;
 mod eyes;
 mod fleet;
 mod issuers;
+mod keeper;
 mod orders;
 mod rehearsal;
 mod reload;

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use safeconduct_core::caller::{IssuerRules, Principal};
+use safeconduct_core::pins::Pins;
 use safeconduct_core::refusal::Reason;
 use safeconduct_core::server::Server;
 use safeconduct_core::time::Timestamp;
@@ -18,9 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::clients::{self, Clients};
 use super::issuers::{self, Issuers};
-use super::{Failed, assemble, credentials, tls};
+use super::{Failed, assemble, credentials, keeper, tls};
 use crate::config::Plan;
 use crate::config::plan::{IssuerPlan, ServerPlan};
+use crate::lock::Store;
 
 /// Whom a token speaks for, and its audiences; or why it is not believed.
 pub(crate) type Examined = Result<(Principal, Vec<Box<str>>), Reason>;
@@ -36,6 +38,7 @@ pub(crate) struct Rehearsal<'p> {
 /// Everything of a plan that could not be put to work, without asking anyone: certificates, keys, steps.
 pub(crate) fn rehearse(plan: &Plan) -> Vec<Failed> {
     let mut failed: Vec<Failed> = plan.tls.iter().filter_map(|paths| tls::server(paths).err()).collect();
+    failed.extend(Store::at(&plan.lock).read().err().map(|error| Failed::of("lock", error)));
     match Rehearsal::of(plan) {
         Ok(rehearsal) => {
             failed.extend(plan.servers.iter().filter_map(|server| rehearsal.server(server).err()))
@@ -72,6 +75,14 @@ impl<'p> Rehearsal<'p> {
     pub(crate) fn server(&self, server: &ServerPlan) -> Result<(Server, CredentialPlan), Failed> {
         let chain = credentials::chain(server, self.plan, &self.clients, &Arc::default(), &self.wire)?;
         Ok((assemble::server_of(server, &chain, None)?, chain))
+    }
+
+    /// What the tools of a server are pinned to, as it is written down.
+    ///
+    /// # Errors
+    /// A lock file that is of no use.
+    pub(crate) fn pins(&self, server: &ServerPlan) -> Result<Option<Arc<Pins>>, Failed> {
+        keeper::as_written(&self.plan.lock, server)
     }
 
     /// Verifies a token of this issuer, whose keys are read or fetched for it.

@@ -83,6 +83,9 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     if old.admin != new.admin {
         return Some("admin");
     }
+    if old.lock != new.lock {
+        return Some("lock");
+    }
     if old.audit != new.audit {
         return Some("audit");
     }

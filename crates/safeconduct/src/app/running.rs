@@ -23,6 +23,7 @@ use super::assemble::{Before, House, assemble};
 use super::eyes::{self, Eyes};
 use super::fleet::Fleet;
 use super::issuers::Issuers;
+use super::keeper::{self, Keeper};
 use super::revoker::{Follower, Revoker};
 use super::{Failed, tls};
 use crate::config::Plan;
@@ -49,7 +50,7 @@ pub(super) struct Inner {
     pub(super) plan: Mutex<Arc<Plan>>,
     /// One reload at a time: what was read last is put to work last.
     pub(super) reloading: Mutex<()>,
-    lists: watch::Sender<u64>,
+    pub(super) lists: watch::Sender<u64>,
     pub(super) eyes: Eyes,
 }
 
@@ -74,6 +75,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
     let house = house(&plan, &eyes, runtime.handle())?;
     let gateway = assemble(&house, &plan, policy, None)?;
     house.fleet.serve(&plan, &gateway)?;
+    house.keeper.known(gateway.entrance.servers.values());
     let (drain, drained) = watch::channel(false);
     let (lists, heard) = watch::channel(0);
     let shared = Arc::new(Shared {
@@ -113,6 +115,7 @@ pub fn start(plan: Plan, policy: Policy) -> Result<Running, Failed> {
         lists,
         eyes,
     });
+    runtime.spawn(keeper::keep(inner.clone()));
     let admin = match admin_address {
         Some(admin) => Some(eyes::serve_admin(&inner, admin, &listening, runtime.handle())?),
         None => None,
@@ -139,9 +142,11 @@ fn house(plan: &Plan, eyes: &Eyes, runtime: &tokio::runtime::Handle) -> Result<H
         .map_err(|_| Failed::of("random numbers", "the system gives none"))?;
     let issuers = Issuers::new(clock);
     let revoker = Revoker::new(revocations, store.clone(), issuers.known().clone(), runtime.clone());
-    let fleet = Fleet::new(plan, eyes.sink.clone(), runtime);
+    let keeper = Keeper::open(&plan.lock, eyes.sink.clone())?;
+    let fleet = Fleet::new(plan, eyes.sink.clone(), keeper.clone(), runtime);
     revoker.follow(fleet.clone());
-    Ok(House { runtime: runtime.clone(), store, issuers, revoker: Arc::new(revoker), fleet, session_key })
+    let (runtime, revoker) = (runtime.clone(), Arc::new(revoker));
+    Ok(House { runtime, store, issuers, revoker, fleet, keeper, session_key })
 }
 
 impl Running {
@@ -188,6 +193,7 @@ impl Running {
             // What was made for callers elsewhere ends with the gateway.
             runtime.block_on(self.inner.house.store.leases().end(RETURNED_WITHIN));
         }
+        self.inner.house.keeper.turn();
         self.inner.eyes.close(Duration::from_secs(5));
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -209,6 +215,7 @@ impl Inner {
         let upstream_tls = tls::upstream(&plan)?;
         let next = assemble(&self.house, &plan, policy, Some(Before { plan: &before, gateway: &gateway }))?;
         self.house.fleet.serve(&plan, &next)?;
+        self.house.keeper.known(next.entrance.servers.values());
         self.upstream_tls.store(upstream_tls);
         self.tls.store(tls);
         self.eyes.watch(&plan);

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod lock;
 mod pick;
 pub mod revoke;
 pub mod run;

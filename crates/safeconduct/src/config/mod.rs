@@ -55,10 +55,25 @@ pub fn load(path: &Path) -> Loaded {
 /// # Errors
 /// Why nothing can be read.
 pub fn admin(path: &Path) -> Result<Option<std::net::SocketAddr>, String> {
+    Ok(written(path)?.and_then(|file| file.admin.value().map(|address| address.0)))
+}
+
+/// Where the lock file of a configuration is, whatever else is wrong with it.
+///
+/// # Errors
+/// Why nothing can be read.
+pub fn lock(path: &Path) -> Result<std::path::PathBuf, String> {
+    let file = written(path)?;
+    let surroundings = Surroundings::of_process(path);
+    let named = file.and_then(|file| file.lock.value().cloned());
+    Ok(named.map_or(surroundings.lock, |named| surroundings.directory.join(named)))
+}
+
+/// What is written in a file, as far as it can be read.
+fn written(path: &Path) -> Result<Option<raw::File>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let node = node::parse(&text).map_err(|unreadable| format!("is not YAML: {}", unreadable.message))?;
-    let file = raw::File::decode(&node, &mut Problems::default());
-    Ok(file.and_then(|file| file.admin.value().map(|address| address.0)))
+    Ok(raw::File::decode(&node, &mut Problems::default()))
 }
 
 /// The same for a text whose surroundings are given.

@@ -56,6 +56,8 @@ pub struct Plan {
     pub policies: Vec<Source>,
     /// Files and directories that the policies come from: what a reload watches.
     pub policy_paths: Vec<PathBuf>,
+    /// Where it is written down what tools and images are pinned to.
+    pub lock: PathBuf,
     /// Where audit lines go.
     pub audit: AuditPlan,
     /// Limits.
@@ -270,6 +272,8 @@ pub struct ServerPlan {
     pub credential: Vec<StepPlan>,
     /// Where the credential goes.
     pub deliver: DeliverPlan,
+    /// How long its new tools are pinned as they are; None: nothing of it is pinned.
+    pub pin: Option<Duration>,
 }
 
 /// Where a credential goes.

@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/revocation.md",
     "docs/doctor.md",
     "docs/configuration.md",
+    "docs/lock.md",
     "docs/guides/aws.md",
     "docs/guides/google.md",
 ];

@@ -3,7 +3,7 @@
 use crate::program::{directory, safeconduct};
 use crate::snapshot;
 
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 24] = [
     &[],
     &["serve"],
     &["run"],
@@ -18,6 +18,9 @@ const COMMANDS: [&[&str]; 21] = [
     &["doctor"],
     &["explain"],
     &["revoke"],
+    &["lock"],
+    &["lock", "diff"],
+    &["lock", "approve"],
     &["token"],
     &["token", "inspect"],
     &["token", "exchange"],

@@ -17,6 +17,7 @@ mod examples;
 mod explain;
 mod gallery;
 mod help;
+mod lock;
 mod program;
 mod run;
 mod serve;

@@ -46,6 +46,7 @@ fn reasons() -> Vec<Reason> {
         Reason::RateLimited(Duration::ZERO),
         Reason::TooManyStreams,
         Reason::NetworkRefused(text()),
+        Reason::Quarantined("it is new"),
         Reason::SubjectRefused { step: step(), error: text() },
         Reason::ExchangeDenied { step: step(), error: text() },
         Reason::StepUpRequired { acr_values: None, max_age: None, claims: None },

@@ -228,10 +228,15 @@ impl World {
         };
         world.base = format!("http://{}", world.place.local_addr().unwrap().as_socket().unwrap());
         world.write_config(&url);
-        let (plan, policy) = world.read_config();
-        let running = tokio::task::spawn_blocking(move || app::start(plan, policy)).await.unwrap().unwrap();
-        world.gateway = Some(running);
+        world.restart().await;
         world
+    }
+
+    /// Starts the gateway, which was stopped or never begun.
+    pub(crate) async fn restart(&mut self) {
+        let (plan, policy) = self.read_config();
+        let running = tokio::task::spawn_blocking(move || app::start(plan, policy)).await.unwrap().unwrap();
+        self.gateway = Some(running);
     }
 
     fn write_config(&self, url: &str) {

@@ -9,6 +9,7 @@ use crate::mcp::door::canonical_id;
 use crate::mcp::json::{self, Edit, Kind as Json, Value};
 use crate::mcp::methods::{Class, List};
 use crate::mcp::{Call, Era, Kind};
+use crate::pins::{Definition, Page};
 use crate::server::Announced;
 
 /// Names of a message that mean something.
@@ -193,15 +194,30 @@ impl Eyes {
                 return Err("a list that is not an array");
             }
             found = true;
+            let fit = if *list == List::Tools { self.fit(result, items) } else { None };
+            let fit = fit.as_deref();
             if *list == List::Tools {
-                self.sight.server.catalogue.learn(items::taught(items));
+                self.sight.server.catalogue.learn(items::taught(items, fit));
             }
-            edits.extend(items::hidden(&self.sight, *list, items));
+            edits.extend(items::hidden(&self.sight, *list, items, fit));
         }
         if found && self.sight.era == Era::Modern && self.work != Work::Shape {
             edits.extend(items::private(&self.sight, result));
         }
         Ok(edits)
+    }
+
+    /// Which tools of a list are what they are pinned to; None where that is not asked.
+    fn fit(&self, result: Value<'_>, items: Value<'_>) -> Option<Vec<bool>> {
+        let pins = self.sight.server.pins.as_ref()?;
+        let tools: Vec<_> = items.elements().map(Definition::of).collect();
+        let cursor = asked_cursor(&self.call.body);
+        let next = result.member("nextCursor").and_then(|next| next.string());
+        let (caller, now) = (self.sight.principal.fingerprint, self.sight.now);
+        let page = Page { caller, cursor: cursor.as_deref(), next: next.as_deref() };
+        // On a stream that answers anything, nobody knows which page was asked for.
+        let page = (self.work == Work::List(List::Tools)).then_some(page);
+        Some(pins.look(&tools, page, now))
     }
 
     /// Notes the task that an answer speaks of as this caller's: `result.task.taskId` (2025-11-25) or
@@ -231,6 +247,12 @@ impl Eyes {
             .ok_or("a requestState that cannot be sealed")?;
         Ok(vec![Edit::new(state.range(), format!("\"{sealed}\""))])
     }
+}
+
+/// The cursor that a list was asked for with.
+fn asked_cursor(asked: &[u8]) -> Option<String> {
+    let cursor = json::checked(asked).ok()?.member("params")?.member("cursor")?;
+    Some(cursor.string().map_or_else(|| cursor.raw().into(), Into::into))
 }
 
 /// Whether a text could hold state or a task. One that hides the words behind escapes counts as unread.

@@ -53,10 +53,19 @@ impl List {
     }
 }
 
-/// The cuts that take out what the caller may not use. An item that cannot be named is taken out too.
-pub(super) fn hidden(sight: &Sight, list: List, items: Value<'_>) -> Vec<Edit> {
-    let parts: Vec<_> = items.elements().map(|item| (item.range(), shown(sight, list, item))).collect();
+/// The cuts that take out what the caller may not use, and what does not fit. An item that cannot be named is taken out
+/// too.
+pub(super) fn hidden(sight: &Sight, list: List, items: Value<'_>, fit: Option<&[bool]>) -> Vec<Edit> {
+    let parts: Vec<_> = items
+        .elements()
+        .enumerate()
+        .map(|(at, item)| (item.range(), fits(fit, at) && shown(sight, list, item)))
+        .collect();
     json::cuts(&parts)
+}
+
+fn fits(fit: Option<&[bool]>, at: usize) -> bool {
+    fit.is_none_or(|fit| fit.get(at) == Some(&true))
 }
 
 fn shown(sight: &Sight, list: List, item: Value<'_>) -> bool {
@@ -79,11 +88,13 @@ fn shown(sight: &Sight, list: List, item: Value<'_>) -> bool {
     })
 }
 
-/// What a list of tools says of them, for the catalogue.
-pub(super) fn taught(tools: Value<'_>) -> Vec<(Box<str>, Tool)> {
+/// What a list of tools says of them, for the catalogue. One that does not fit teaches nothing.
+pub(super) fn taught(tools: Value<'_>, fit: Option<&[bool]>) -> Vec<(Box<str>, Tool)> {
     tools
         .elements()
-        .filter_map(|tool| {
+        .enumerate()
+        .filter(|(at, _)| fits(fit, *at))
+        .filter_map(|(_, tool)| {
             let name = tool.member("name")?.string()?.into();
             let mut header_params = Vec::new();
             if let Some(schema) = tool.member("inputSchema") {

@@ -6,6 +6,8 @@ mod head;
 mod items;
 mod own;
 #[cfg(test)]
+mod pinned;
+#[cfg(test)]
 mod recording;
 mod sse;
 #[cfg(test)]

@@ -58,14 +58,14 @@ impl Body for Chunks {
 
 pub(super) struct Stage {
     door: Arc<Door>,
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     pub(super) records: Arc<Records>,
 }
 
 /// What came of a reply: its head, its bytes, and the error that broke it off.
-struct Got {
+pub(super) struct Got {
     head: http::response::Parts,
-    text: String,
+    pub(super) text: String,
     broken: Option<Broken>,
 }
 
@@ -102,7 +102,7 @@ impl Stage {
         filtered(sight, asked, call, parts, body, self.records.trail())
     }
 
-    fn ask(&self, head: &Head, body: &str, media: &str, chunks: &[&str]) -> Got {
+    pub(super) fn ask(&self, head: &Head, body: &str, media: &str, chunks: &[&str]) -> Got {
         self.ask_with(head, body, response(media, chunks))
     }
 
@@ -150,7 +150,7 @@ pub(super) fn result(inner: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":{inner}}}"#)
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
 
 /// Row: P2, M22

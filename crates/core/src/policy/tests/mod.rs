@@ -77,6 +77,7 @@ pub(super) fn server(name: &str) -> Server {
         delivery: Delivery::default(),
         shared_credential: false,
         catalogue: Catalogue::default(),
+        pins: None,
     }
 }
 

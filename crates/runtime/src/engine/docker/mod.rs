@@ -53,8 +53,9 @@ use self::meeting::Meeting;
 use self::mounts::Keep;
 use self::own::Own;
 use self::place::Prepared;
+use self::reference::Reference;
 use self::registries::Registries;
-pub use self::settings::{Link, Progress, Settings, Silent, Step};
+pub use self::settings::{AnyImage, Images, Link, Progress, Settings, Silent, Step};
 use self::shelf::Shelves;
 pub use self::tenants::{Line, Swept, Tenant};
 use self::user::{User, check};
@@ -248,6 +249,9 @@ impl Engine for Docker {
                 self.mount(mount)?;
             }
             let image = self.image(reference, *allow_tag, *pull).await?;
+            let moves = matches!(Reference::read(reference)?, Reference::Tag { .. });
+            let admitted = self.settings().images.admit(&launch.server, reference, moves, &image.id);
+            admitted.map_err(EngineError::Forbidden)?;
             let user = permissions.user.as_deref().or(image.config.user.as_deref()).unwrap_or_default();
             if let User::Id(id) = User::read(user) {
                 check(id, user, permissions.root)?;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub egress: Common,
     /// Is told how far a pull is.
     pub progress: Arc<dyn Progress>,
+    /// Says whether an image may run that is there.
+    pub images: Arc<dyn Images>,
 }
 
 impl Settings {
@@ -48,6 +50,7 @@ impl Settings {
             pool,
             egress: Common::default(),
             progress: Arc::new(Silent),
+            images: Arc::new(AnyImage),
         }
     }
 }
@@ -90,4 +93,23 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn step(&self, _: &str, _: &Step<'_>) {}
+}
+
+/// Says whether a server may run what its reference stands for now.
+pub trait Images: Send + Sync {
+    /// `reference` as it is configured; `moves` when it is a tag, which may stand for another image the next time; `id` is
+    /// what it stands for now: `sha256:...`.
+    ///
+    /// # Errors
+    /// Why not, for the operator.
+    fn admit(&self, server: &str, reference: &str, moves: bool, id: &str) -> Result<(), String>;
+}
+
+/// Whatever the reference stands for.
+pub struct AnyImage;
+
+impl Images for AnyImage {
+    fn admit(&self, _: &str, _: &str, _: bool, _: &str) -> Result<(), String> {
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use safeconduct_runtime::egress::{Common, EgressLog};
-use safeconduct_runtime::engine::docker::{Docker, Progress, Settings, Step, Surroundings, Wanted};
+use safeconduct_runtime::engine::docker::{Docker, Images, Progress, Settings, Step, Surroundings, Wanted};
 use safeconduct_runtime::engine::process::ProcessEngine;
 use safeconduct_runtime::engine::{Engine, EngineError};
 use tokio::sync::Mutex;
@@ -17,12 +17,13 @@ use crate::config::plan::{EngineWord, RuntimePlan};
 pub(super) struct Engines {
     plan: RuntimePlan,
     log: Arc<dyn EgressLog>,
+    images: Arc<dyn Images>,
     found: Mutex<BTreeMap<&'static str, Arc<dyn Engine>>>,
 }
 
 impl Engines {
-    pub(super) fn new(plan: &RuntimePlan, log: Arc<WaysOut>) -> Self {
-        Self { plan: plan.clone(), log, found: Mutex::default() }
+    pub(super) fn new(plan: &RuntimePlan, log: Arc<WaysOut>, images: Arc<dyn Images>) -> Self {
+        Self { plan: plan.clone(), log, images, found: Mutex::default() }
     }
 
     /// The engine of this name; None: Docker or Podman, whichever answers.
@@ -44,7 +45,7 @@ impl Engines {
     }
 
     async fn containers(&self, word: Option<EngineWord>) -> Result<Docker, EngineError> {
-        let docker = connect(&self.plan, word, self.log.clone()).await?;
+        let docker = connect(&self.plan, word, self.log.clone(), self.images.clone()).await?;
         if let Some(lacking) = docker.lacking().first() {
             return Err(EngineError::Refused(format!("it cannot enforce {lacking}")));
         }
@@ -71,6 +72,7 @@ pub(crate) async fn connect(
     plan: &RuntimePlan,
     word: Option<EngineWord>,
     log: Arc<dyn EgressLog>,
+    images: Arc<dyn Images>,
 ) -> Result<Docker, EngineError> {
     let wanted = match (&plan.socket, word) {
         (Some(socket), _) => Wanted::At(format!("unix://{}", socket.display())),
@@ -83,6 +85,7 @@ pub(crate) async fn connect(
     settings.program = std::env::current_exe().ok();
     settings.egress = Common { log, ..Common::default() };
     settings.progress = Arc::new(Pulls);
+    settings.images = images;
     Docker::find(&wanted, Surroundings::of_process(), settings).await
 }
 

@@ -17,6 +17,7 @@ use safeconduct_identity::acquire::Credentials;
 use safeconduct_proxy::admin::Lines;
 use safeconduct_proxy::gateway::Gateway;
 use safeconduct_runtime::delivery::Delivery;
+use safeconduct_runtime::engine::docker::Images;
 use safeconduct_runtime::supervise::{BerthStatus, Berths, Bounds};
 use tokio::runtime::Handle;
 
@@ -42,7 +43,12 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// An empty one.
-    pub(super) fn new(plan: &Plan, sink: Arc<dyn Sink>, runtime: &Handle) -> Arc<Self> {
+    pub(super) fn new(
+        plan: &Plan,
+        sink: Arc<dyn Sink>,
+        images: Arc<dyn Images>,
+        runtime: &Handle,
+    ) -> Arc<Self> {
         let bounds = Bounds {
             total: plan.runtime.instances as usize,
             per_caller: plan.runtime.per_caller as usize,
@@ -52,7 +58,7 @@ impl Fleet {
         let berths = Berths::new(runtime.clone(), bounds);
         let watched = berths.clone();
         runtime.spawn(async move { watched.watch(move || sink.now()).await });
-        let engines = Engines::new(&plan.runtime, ways_out.clone());
+        let engines = Engines::new(&plan.runtime, ways_out.clone(), images);
         Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone() })
     }
 

@@ -105,6 +105,7 @@ impl Explained {
         let failed = |failed: crate::app::Failed| Unanswerable::failed(failed.to_string());
         let (mut known, chain) = rehearsal.server(server).map_err(failed)?;
         known.catalogue = call.catalogue();
+        known.pins = rehearsal.pins(server).map_err(failed)?;
         let mut explained = Self::empty(server, call);
         let (principal, audiences, verified) = match caller {
             Caller::Known { principal, audiences, verified } => (principal, audiences, verified),
@@ -136,7 +137,8 @@ impl Explained {
             era: call.era,
         };
         let explanation = policy.explain(&query);
-        let reason = reason(policy.decide(&query).effect, &call.target, explanation.visible);
+        let reason = reason(policy.decide(&query).effect, &call.target, explanation.visible)
+            .or_else(|| known.quarantined(&call.target, now).map(Reason::Quarantined));
         explained.decision = Some(explanation);
         match reason {
             Some(reason) => Ok(explained.refused(&reason).noted(call)),
@@ -230,6 +232,11 @@ impl Refused {
             Reason::AmbiguousArgument(name) => (
                 format!("the argument `{name}` differs only by case from one that a policy reads"),
                 None,
+                false,
+            ),
+            Reason::Quarantined(why) => (
+                format!("the tool is quarantined: {why}"),
+                Some("safeconduct lock diff, then safeconduct lock approve".to_owned()),
                 false,
             ),
             Reason::InvalidToken(why) => (format!("the token is not believed: {why}"), None, false),

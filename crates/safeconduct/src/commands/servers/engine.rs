@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use safeconduct_runtime::egress::Traced;
 use safeconduct_runtime::engine::EngineError;
-use safeconduct_runtime::engine::docker::{Docker, Tenant};
+use safeconduct_runtime::engine::docker::{AnyImage, Docker, Tenant};
 
 use super::Place;
 use crate::app;
@@ -15,7 +15,8 @@ pub(super) async fn find(place: &Place) -> Result<(Docker, Option<String>), Engi
     let plan = config::load(&place.config).plan.map(|plan| plan.runtime);
     let owner = plan.as_ref().map(|runtime| runtime.owner.clone());
     let runtime = plan.unwrap_or_else(RuntimePlan::usual);
-    let docker = app::container_engine(&runtime, runtime.engine, Arc::new(Traced)).await?;
+    let docker =
+        app::container_engine(&runtime, runtime.engine, Arc::new(Traced), Arc::new(AnyImage)).await?;
     Ok((docker, owner))
 }
 

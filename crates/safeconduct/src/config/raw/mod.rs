@@ -77,6 +77,10 @@ section! {
         /// Directories (their `*.cedar`, in the order of their names) or files of policies. None at all: everything
         /// is denied.
         policy: Many<String>;
+        /// The lock file: what the servers' tools, and the images of those that are started here, were when they were first
+        /// seen. What has changed since is quarantined: `safeconduct lock diff` shows it, `safeconduct lock approve`
+        /// ends that. Default: beside this file, `.lock` instead of `.yaml`.
+        lock: String;
         /// Where the audit lines go.
         audit: Audit;
         /// What one caller, and all of them together, may ask of the gateway.

@@ -21,6 +21,13 @@ section! {
         credential, required: Chain;
         /// Where the credential goes. Default: `{ header: Authorization }`.
         deliver: Deliver;
+        /// Whether the server's tools are pinned to what they are when they are first seen: a tool that is defined otherwise
+        /// since is left out of lists and not called, until `safeconduct lock approve`. `false` for a server whose
+        /// tools are defined anew for each caller. Default: `true`.
+        pin: bool;
+        /// How long tools that are new are pinned as they are, counted from the server's first list. When that is over and
+        /// a whole list was seen, a new tool is quarantined like a changed one. Default: `10m`.
+        first_use: Period;
         /// Accepts plain http for a server that is not on this machine. Default: `false`.
         allow_http: bool;
         /// A container image to run, instead of `url`: by digest (`ghcr.io/acme/server@sha256:...`). It runs confined: no

@@ -62,6 +62,10 @@ impl Resolver<'_> {
             group_maps,
             policies: policies.sources,
             policy_paths: policies.paths,
+            lock: file
+                .lock
+                .value()
+                .map_or_else(|| self.surroundings.lock.clone(), |written| self.path(written)),
             audit,
             limits,
             timeouts,

@@ -22,13 +22,16 @@ pub struct Surroundings {
     pub variable: Variables,
     /// Where relative paths start.
     pub directory: PathBuf,
+    /// Where the lock file is, unless the file says otherwise.
+    pub lock: PathBuf,
 }
 
 impl Surroundings {
     /// The process's environment, and the directory of the configuration file.
     pub fn of_process(file: &std::path::Path) -> Self {
         let directory = file.parent().map(PathBuf::from).unwrap_or_default();
-        Self { variable: Box::new(|name| std::env::var(name).ok()), directory }
+        let lock = file.with_extension("lock");
+        Self { variable: Box::new(|name| std::env::var(name).ok()), directory, lock }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The MCP servers.
 
+use std::time::Duration;
+
 use safeconduct_runtime::launch::Transport;
 
 use super::Resolver;
@@ -9,6 +11,8 @@ use crate::config::raw::Server;
 
 /// Names that would stand for something else in the gateway's own paths.
 const TAKEN: [&str; 4] = ["healthz", "readyz", "metrics", "status"];
+
+const FIRST_USE: Duration = Duration::from_secs(600);
 
 impl Resolver<'_> {
     pub(super) fn servers(&mut self, public_url: Option<&str>) -> Vec<ServerPlan> {
@@ -67,7 +71,19 @@ impl Resolver<'_> {
             scopes,
             credential: credential?,
             deliver: deliver?,
+            pin: self.pin(server),
         })
+    }
+
+    fn pin(&mut self, server: &Server) -> Option<Duration> {
+        let pinned = server.pin.or(true);
+        if let Some(first_use) = server.first_use.given().filter(|_| !pinned) {
+            self.problems
+                .error(first_use.site.clone(), "`first_use` is for a server whose tools are pinned")
+                .label("this one's are not: `pin: false`")
+                .help("remove one of the two lines");
+        }
+        pinned.then(|| server.first_use.value().map_or(FIRST_USE, |period| period.0))
     }
 
     /// Where it is, or what is started and how it is addressed inside.
