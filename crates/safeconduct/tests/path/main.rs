@@ -42,6 +42,7 @@ mod notices;
 mod outage;
 mod pages;
 mod patience;
+mod presets;
 mod reload;
 mod revoke;
 mod rounds;
