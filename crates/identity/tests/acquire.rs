@@ -16,6 +16,7 @@ mod support;
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use safeconduct_core::refusal::{Fault, Reason};
     use safeconduct_core::secret::Secret;
@@ -369,6 +370,34 @@ mod tests {
         good.store(true, Ordering::SeqCst);
         assert_eq!(bench.token(&mallory()).await.unwrap(), "issued", "once a second it is asked");
         assert_eq!(bench.token(&mallory()).await.unwrap(), "issued", "and granted, as often as any");
+        assert_eq!(bench.token(&Caller::named("alice")).await.unwrap(), "issued");
+    }
+
+    /// Where a service locks out for hours whoever presents bad tokens often.
+    ///
+    /// Edge: 47
+    #[tokio::test]
+    async fn a_refused_caller_is_left_out_for_as_long_as_the_step_says_and_nobody_else_is() {
+        let endpoint = TokenEndpoint::start(|asked| match owner(asked).ends_with("mallory") {
+            true => Reply::error(401, "invalid_grant"),
+            false => Reply::granted("issued", 3600),
+        })
+        .await;
+        let pause = Duration::from_secs(600);
+        let bench = Bench::new(vec![exchange(&endpoint.url, |config| config.at.pause_after_refusal = pause)]);
+        let mut number = 0;
+        let mut mallory = || {
+            number += 1;
+            Caller::named("mallory").with("uti", format!("u{number}"))
+        };
+        for second in 0..600 {
+            assert_eq!(bench.token(&mallory()).await, Err("SC-C01"));
+            assert_eq!(endpoint.count(), 1, "in second {second}");
+            bench.clock.advance(1);
+        }
+        assert_eq!(bench.token(&mallory()).await, Err("SC-C01"));
+        assert_eq!(bench.token(&mallory()).await, Err("SC-C01"));
+        assert_eq!(endpoint.count(), 2);
         assert_eq!(bench.token(&Caller::named("alice")).await.unwrap(), "issued");
     }
 

@@ -11,7 +11,7 @@ use safeconduct_core::server::{Delivery, Server};
 use super::alike::Alike;
 use crate::cache::{Cache, Fields, Slot};
 use crate::gate::{Gate, Gates};
-use crate::provider::{Description, Provider, StaticSecret, SubjectUse, Whose};
+use crate::provider::{Description, PAUSE_AFTER_REFUSAL, Provider, StaticSecret, SubjectUse, Whose};
 use crate::template::MissingClaim;
 
 /// How a server's credential comes about, as the configuration says it.
@@ -137,7 +137,9 @@ impl Chain {
         if shared && inputs.is_empty() {
             return Ok(cache.shared_slot(&digest));
         }
-        Ok(cache.slot(&digest, caller, &inputs))
+        let pause =
+            self.legs.get(index).map_or(PAUSE_AFTER_REFUSAL, |leg| leg.provider.pause_after_refusal());
+        Ok(cache.slot(&digest, caller, &inputs).paused(pause))
     }
 
     /// The server refuses the credential: what steps keep of it by themselves goes.

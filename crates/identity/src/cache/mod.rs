@@ -33,7 +33,7 @@ use safeconduct_core::revocation::Whose;
 use safeconduct_core::time::Timestamp;
 use tokio::sync::watch;
 
-use crate::provider::ExchangeError;
+use crate::provider::{ExchangeError, PAUSE_AFTER_REFUSAL};
 use shard::{CallerTag, Change, Login, PlanTag, Shard};
 
 /// How long after a renewal forced by the backend the same key is not renewed again (edge case 64).
@@ -72,9 +72,16 @@ pub(crate) struct Slot {
     login: Login,
     plan: PlanTag,
     shared: bool,
+    /// How long the caller is not asked for again after a refusal.
+    pause: Duration,
 }
 
 impl Slot {
+    /// The same, with another pause after a refusal.
+    pub(crate) fn paused(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
     /// Until when what is kept here may serve as far as the caller goes, whose own token ends then: for ever
     /// where it is not the caller's.
     pub(crate) fn bound(&self, caller_expires: Timestamp) -> Timestamp {
@@ -157,6 +164,7 @@ impl Cache {
             login: None,
             plan: plan.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)),
             shared: false,
+            pause: PAUSE_AFTER_REFUSAL,
         }
     }
 

@@ -15,9 +15,7 @@ use super::key::{Key, KeyHasher};
 use super::{Landed, Slot};
 use crate::provider::ExchangeError;
 
-/// What each question for a refused caller uses up.
-const EACH: Duration = Duration::from_secs(1);
-/// And how much of that may be used at once.
+/// Of pauses that are shorter, so much may be used at once.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
@@ -179,15 +177,15 @@ impl Shard {
         Change::default()
     }
 
-    /// Whether a step's provider may be asked for this caller: once a second after it refused them, and a few times at
-    /// once, whatever the tokens of theirs say otherwise. Providers lock whoever presents many bad subjects out, and with
+    /// Whether a step's provider may be asked for this caller: once in each pause after it refused them, and a few times
+    /// at once where the pause is short, whatever the tokens of theirs say otherwise. Providers lock whoever presents many bad subjects out, and with
     /// this program everybody else (edge case 47).
     pub(super) fn may_ask(&mut self, slot: &Slot, now: Duration) -> bool {
         let Some(used) = self.refused.get_mut(&(slot.caller, slot.plan)) else { return true };
         let start = (*used).max(now);
-        let may = start < now + AT_ONCE;
+        let may = start == now || (slot.pause < AT_ONCE && start < now + AT_ONCE);
         if may {
-            *used = start + EACH;
+            *used = start + slot.pause;
         }
         may
     }
@@ -198,7 +196,7 @@ impl Shard {
         match refused {
             true => {
                 let used = self.refused.entry(key).or_default();
-                *used = (*used).max(now + EACH);
+                *used = (*used).max(now + slot.pause);
             }
             false => {
                 self.refused.remove(&key);

@@ -217,6 +217,8 @@ fn classify(status: u16, answer: &ErrorAnswer, retry_after: Option<Duration>) ->
         "invalid_grant" | "invalid_request" | "invalid_token" | "expired_token" => {
             ExchangeError::SubjectRefused { error }
         }
+        // Keycloak's word for a client with a wrong secret; with another status it is about the caller (Google).
+        "unauthorized_client" if status == 401 => ExchangeError::ClientRefused { error },
         "login_required" if answer.page().is_none() => ExchangeError::SubjectRefused { error },
         "invalid_target"
         | "invalid_scope"
@@ -270,6 +272,7 @@ mod tests {
             (401, "access_denied", "denied"),
             (403, "insufficient_scope", "denied"),
             (400, "unauthorized_client", "denied"),
+            (401, "unauthorized_client", "client_refused"),
             (401, "invalid_client", "client_refused"),
             (400, "unsupported_grant_type", "client_refused"),
             (400, "temporarily_unavailable", "unavailable"),

@@ -1,10 +1,7 @@
 //! `exchange`: OAuth 2.0 token exchange (RFC 8693) with the caller's own identity provider or another one.
 //!
 //! - <https://www.rfc-editor.org/rfc/rfc8693>; resource indicators: RFC 8707; errors: RFC 6749 §5.2
-//! - Keycloak: switch "Standard token exchange" on for the client; the client must be in the subject token's
-//!   `aud`; `audience` is a client id. Okta: a service app with the grant, an access policy rule that names client,
-//!   grant and scopes; `scopes` are required. Auth0: client of type `resource_server`; `requested_token_type`
-//!   must be sent. Dex: parameter `connector_id`. ZITADEL: feature `oidcTokenExchange`.
+//! - What real services want otherwise is data: `crates/safeconduct/src/config/presets.yaml`
 //!
 //! What an administrator must set up: a confidential client for this program at the token endpoint, the right to
 //! exchange into the audience, and (mostly) that client in the audience of the callers' tokens.

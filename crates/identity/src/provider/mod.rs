@@ -58,6 +58,9 @@ use crate::template::MissingClaim;
 /// An exchange under way. It owns what it needs, so that it outlives the call that began it.
 pub type Exchanging = Pin<Box<dyn Future<Output = Result<Granted, ExchangeError>> + Send + 'static>>;
 
+/// How long a caller whose token was refused is not asked for again, where nothing is known of the provider.
+pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
 /// Names and values of a request.
 pub type Preview = Vec<(Box<str>, Box<str>)>;
 
@@ -91,6 +94,11 @@ pub trait Provider: Send + Sync {
 
     /// Longest time that an answer is kept, whatever it says.
     fn max_lifetime(&self) -> Duration;
+
+    /// How long a caller whom it refused is not asked for again.
+    fn pause_after_refusal(&self) -> Duration {
+        PAUSE_AFTER_REFUSAL
+    }
 
     /// Whose the answer is.
     fn whose(&self) -> Whose {

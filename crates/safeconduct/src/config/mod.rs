@@ -6,6 +6,7 @@ mod near;
 mod node;
 pub mod plan;
 mod policies;
+mod presets;
 mod problem;
 mod raw;
 mod render;

@@ -1,11 +1,12 @@
 //! The schema of the configuration file, and the reference that is written from it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::raw;
+use super::{presets, raw};
 
 /// JSON Schema (2020-12) of the configuration file, for editors.
 pub fn json() -> Value {
@@ -103,7 +104,46 @@ pub fn reference() -> String {
             let _ = writeln!(page, "| `{field}` | {} | {meaning}{must} |", kind(value));
         }
     }
+    services(&mut page);
     page
+}
+
+const SERVICES: &str = "
+## Presets of token services
+
+What a step with `preset: NAME` is told where the file says nothing; what the file says always counts. The table is
+data (`crates/safeconduct/src/config/presets.yaml`): settings of the step as above, `{issuer}` being its `issuer` without
+a slash at the end. What a preset cannot know, `safeconduct check` asks for; of what the service is known not to take it
+warns.
+
+| preset | service |
+|---|---|
+";
+
+/// What is known of token services, from the data.
+fn services(page: &mut String) {
+    page.push_str(SERVICES);
+    for (name, preset) in presets::all() {
+        let about = format!("[{}]({})", preset.about.replace('|', "\\|"), preset.source);
+        let _ = match &preset.instead {
+            None => writeln!(page, "| `{name}` | {about} |"),
+            Some(instead) => writeln!(page, "| none | {about}: {instead} |"),
+        };
+    }
+    page.push_str("\n| preset, step | is told | must be written | is not taken | `auth` of the client |\n|---|---|---|---|---|\n");
+    let listed = |reasons: &BTreeMap<String, String>| {
+        let one = |(name, reason): (&String, &String)| format!("`{name}`: {reason}");
+        reasons.iter().map(one).collect::<Vec<_>>().join("<br>").replace('|', "\\|")
+    };
+    for (name, preset) in presets::all() {
+        for (step, quirks) in &preset.steps {
+            let told: Vec<String> =
+                quirks.settings.iter().map(|(name, setting)| format!("`{name}: {setting}`")).collect();
+            let auth: Vec<String> = quirks.auth.iter().map(|word| format!("`{word}`")).collect();
+            let cells = [told.join("<br>"), listed(&quirks.needs), listed(&quirks.never), auth.join(" ")];
+            let _ = writeln!(page, "| `{name}`, `{step}` | {} |", cells.join(" | "));
+        }
+    }
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {

@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -16,8 +16,12 @@ const DOCUMENTS: [&str; 10] = [
     "docs/doctor.md",
     "docs/configuration.md",
     "docs/lock.md",
+    "docs/guides/auth0.md",
     "docs/guides/aws.md",
+    "docs/guides/entra.md",
     "docs/guides/google.md",
+    "docs/guides/keycloak.md",
+    "docs/guides/okta.md",
 ];
 const ENVIRONMENT: [(&str, &str); 2] =
     [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
@@ -192,6 +196,76 @@ fn every_code_of_a_refusal_has_its_row_in_the_documents() {
     for code in codes(&page) {
         let rows = page.lines().filter(|line| line.starts_with(&format!("| {code} |"))).count();
         assert_eq!(rows, 1, "{code}");
+    }
+}
+
+#[test]
+fn every_guide_is_among_the_documents_and_names_only_refusals_that_there_are() {
+    let page = document("docs/refusals.md");
+    let mut guides = 0;
+    for entry in std::fs::read_dir(of_crate("../../docs/guides")).unwrap() {
+        let name = format!("docs/guides/{}", entry.unwrap().file_name().into_string().unwrap());
+        assert!(DOCUMENTS.contains(&name.as_str()), "{name}");
+        let text = document(&name);
+        let named = codes(&text);
+        assert!(!named.is_empty() && named.is_subset(&codes(&page)), "{name}: {named:?}");
+        guides += 1;
+    }
+    assert_eq!(guides, 6);
+}
+
+/// What a guide has an administrator run is made from the guide's own file, and what it says of a refusal is what the
+/// gateway makes of it.
+#[test]
+fn the_guides_go_as_they_say() {
+    for (provider, wanted) in [
+        ("okta", "https://example.okta.com/api/v1/authorizationServers/ausorders/scopes"),
+        ("keycloak", "\"included.client.audience\": \"backend-server\""),
+        ("entra", "az ad app permission admin-consent --id 2f1e7d7a-0f5c-4c5e-9a53-d2b6d7a3c001"),
+        ("google", "workload-identity-pools"),
+        ("aws", "create-open-id-connect-provider"),
+    ] {
+        let guide = format!("docs/guides/{provider}.md");
+        let here = directory(&format!("guide-{provider}"));
+        std::fs::create_dir_all(here.join("policies")).unwrap();
+        std::fs::write(here.join("safeconduct.yaml"), file_of(&guide)).unwrap();
+        std::fs::write(here.join("policies/some.cedar"), policy_of(&guide)).unwrap();
+        let ran = safeconduct(&here, &ENVIRONMENT, &["setup", provider]);
+        assert_eq!(ran.code, 0, "{guide}: {}", ran.people);
+        assert!(ran.data.contains(wanted), "{guide}: {}", ran.data);
+    }
+    let explained = document("crates/safeconduct/src/commands/doctor/known/entra.rs").to_lowercase();
+    for number in document("docs/guides/entra.md").split("AADSTS").skip(1) {
+        let number: String = number.chars().take_while(char::is_ascii_digit).collect();
+        let known = number.is_empty() || explained.contains(&format!("&[\"aadsts{number}\"]"));
+        assert!(known, "doctor does not explain AADSTS{number}");
+    }
+}
+
+#[test]
+fn the_callers_of_the_guides_are_permitted_and_others_are_not() {
+    let support = r#"{"sub":"alice","groups":["support"]}"#;
+    for (guide, server, claims) in [
+        ("okta", "orders", support),
+        ("keycloak", "orders", support),
+        ("auth0", "orders", r#"{"sub":"auth0|alice","https://acme.example/groups":["support"]}"#),
+        (
+            "entra",
+            "graph",
+            r#"{"sub":"alice","scp":"mcp.call","groups":["0d1f6a54-7a41-4c0c-bb0e-6b6f4d1d6b11"]}"#,
+        ),
+    ] {
+        let name = format!("docs/guides/{guide}.md");
+        let here = directory(&format!("caller-{guide}"));
+        std::fs::create_dir_all(here.join("policies")).unwrap();
+        std::fs::write(here.join("safeconduct.yaml"), file_of(&name)).unwrap();
+        std::fs::write(here.join("policies/some.cedar"), policy_of(&name)).unwrap();
+        let call = ["--server", server, "--tool", "list", "--annotations", r#"{"readOnlyHint":true}"#];
+        for (claims, code) in [(claims, 0), (r#"{"sub":"mallory","scp":"mcp.call"}"#, 1)] {
+            let ran =
+                safeconduct(&here, &ENVIRONMENT, &[&["explain"], &call[..], &["--claims", claims]].concat());
+            assert_eq!(ran.code, code, "{name}: {}{}", ran.data, ran.people);
+        }
     }
 }
 

@@ -43,6 +43,7 @@ mod outage;
 mod pages;
 mod patience;
 mod pinned;
+mod presets;
 mod reload;
 mod revoke;
 mod rounds;

@@ -10,7 +10,7 @@ use crate::cache::Fields;
 use crate::client_auth::{ClientAuth, Errand};
 use crate::provider::answer::{ErrorAnswer, TokenAnswer};
 use crate::provider::classify::Refusal;
-use crate::provider::{Counterpart, Description, ExchangeError, said};
+use crate::provider::{Counterpart, Description, ExchangeError, PAUSE_AFTER_REFUSAL, said};
 use crate::wire::{Answer, Endpoint, Retry, Wire, retry_after};
 
 use super::{Targets, bad};
@@ -24,6 +24,8 @@ pub struct TokenEndpoint {
     pub client: Arc<dyn ClientAuth>,
     /// Longest time that a token is kept, whatever the answer says.
     pub max_lifetime: Duration,
+    /// How long a caller whose token was refused is not asked for again.
+    pub pause_after_refusal: Duration,
     /// Time for one attempt.
     pub attempt_timeout: Duration,
     /// Time for all attempts together.
@@ -47,6 +49,7 @@ impl TokenEndpoint {
             url,
             client,
             max_lifetime: Duration::from_secs(24 * 3600),
+            pause_after_refusal: PAUSE_AFTER_REFUSAL,
             attempt_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
         }

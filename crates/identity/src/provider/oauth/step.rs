@@ -185,6 +185,10 @@ impl<G: Grant> Provider for Step<G> {
         self.grant.at().max_lifetime
     }
 
+    fn pause_after_refusal(&self) -> Duration {
+        self.grant.at().pause_after_refusal
+    }
+
     fn whose(&self) -> Whose {
         self.grant.whose()
     }

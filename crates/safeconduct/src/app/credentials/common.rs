@@ -17,6 +17,9 @@ impl Workshop<'_> {
         if let Some(longest) = plan.max_lifetime {
             at.max_lifetime = longest;
         }
+        if let Some(pause) = plan.pause_after_refusal {
+            at.pause_after_refusal = pause;
+        }
         at.attempt_timeout = plan.attempt_timeout.min(plan.timeout).max(Duration::from_millis(1));
         at.total_timeout = plan.timeout;
         Ok(at)

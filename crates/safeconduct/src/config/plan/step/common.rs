@@ -14,6 +14,8 @@ pub struct AtPlan {
     pub client: Option<String>,
     /// Longest use of an issued token.
     pub max_lifetime: Option<Duration>,
+    /// How long a refused caller is not asked for again; None: as usual.
+    pub pause_after_refusal: Option<Duration>,
     /// Longest wait for one attempt.
     pub attempt_timeout: Duration,
     /// Longest wait, retries included.

@@ -32,6 +32,9 @@ section! {
         parameters: Named<String>;
         /// Uses an issued token no longer than this. Default: no limit besides the answer's and the caller's token's.
         max_lifetime: Period;
+        /// After a caller's token was refused, asks for this caller again no sooner than after this time: some services
+        /// lock out whoever presents bad tokens often, and all callers with it. Default: `1s`.
+        pause_after_refusal: Period;
         /// Waits this long for one attempt. Default: `10s`: Entra may take its time.
         attempt_timeout: Period;
         /// Waits this long in all, retries included. Default: `timeouts.token_endpoint`.
@@ -49,12 +52,15 @@ impl EntraObo {
         resource: &'a Field<Many<String>>,
     ) -> Common<'a> {
         Common {
+            quirks: None,
+            lone_issuer: None,
             token_endpoint,
             client: &self.client,
             resource,
             scopes: &self.scopes,
             parameters: &self.parameters,
             max_lifetime: &self.max_lifetime,
+            pause_after_refusal: &self.pause_after_refusal,
             attempt_timeout: &self.attempt_timeout,
             timeout: &self.timeout,
             allow_http: &self.allow_http,

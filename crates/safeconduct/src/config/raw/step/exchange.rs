@@ -1,14 +1,20 @@
 //! `exchange`: token exchange (RFC 8693).
 
 use crate::config::decode::{Named, section};
+use crate::config::presets::PresetName;
 use crate::config::values::{Many, Period, SecretText, choice};
 
 section! {
     /// Token exchange (RFC 8693). Values may use `{subject}`, `{email}`, `{claim:NAME}` and `{group:MAP}`; a caller
     /// without the claim is refused.
     Exchange {
-        /// The token endpoint.
-        token_endpoint, required: String;
+        /// A token service whose quirks are known: what is said here counts, and the preset where nothing is
+        /// (see the presets of token services below).
+        preset: PresetName;
+        /// The authorization server's issuer identifier: a `preset` knows the token endpoint from it.
+        issuer: String;
+        /// The token endpoint. Required, unless `preset` and `issuer` say where it is.
+        token_endpoint: String;
         /// The name under `clients` that asks. Default: no client authentication (some token services want none).
         client: String;
         /// Logical names of the target, one `audience` parameter each (§2.1).
@@ -51,6 +57,9 @@ section! {
         parameters: Named<String>;
         /// Uses an issued token no longer than this. Default: no limit besides the answer's and the caller's token's.
         max_lifetime: Period;
+        /// After a caller's token was refused, asks for this caller again no sooner than after this time: some services
+        /// lock out whoever presents bad tokens often, and all callers with it. Default: `1s`.
+        pause_after_refusal: Period;
         /// Waits this long for one attempt. Default: `5s`.
         attempt_timeout: Period;
         /// Waits this long in all, retries included. Default: `timeouts.token_endpoint`.

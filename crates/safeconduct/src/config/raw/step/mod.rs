@@ -31,6 +31,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::super::decode::{At, Decode, Field, at, expected};
 use super::super::near::suggest;
 use super::super::node::{Kind, Node};
+use super::super::presets;
 use super::super::problem::Problems;
 
 /// `credential: none`, or a list of steps.
@@ -139,7 +140,9 @@ impl Decode for Step {
             problems.keep_secret(&entry.value);
         }
         match entry.name.as_str() {
-            name if STEPS.contains(&name) => Self::named(name, &entry.value, problems),
+            name if STEPS.contains(&name) => {
+                Self::named(name, &presets::filled(name, &entry.value, problems), problems)
+            }
             name => {
                 problems
                     .error(entry.name_span.clone(), format!("unknown step `{name}`"))

@@ -4,7 +4,7 @@ use super::super::Resolver;
 use super::{ATTEMPT, list};
 use crate::config::decode::{At, Field};
 use crate::config::plan::{AtPlan, BroaderScope, ExpectedPlan, IssuedAudience, TargetsPlan};
-use crate::config::raw::{self, Common};
+use crate::config::raw::{self, AuthMethod, Common};
 use crate::config::values::Many;
 
 /// Parameters of token requests that have a setting of their own.
@@ -33,6 +33,13 @@ impl Resolver<'_> {
     /// Where the step asks, and as whom.
     pub(super) fn at(&mut self, step: Common<'_>) -> Option<AtPlan> {
         let client = self.step_client(step.client);
+        self.client_fits(step);
+        if let Some(issuer) = step.lone_issuer {
+            self.problems
+                .error(issuer.site.clone(), "`issuer` says nothing without a `preset`")
+                .label("where is its token endpoint?")
+                .help("write `token_endpoint`, or the `preset` that knows where it is");
+        }
         let endpoint = step.token_endpoint.given();
         let usable = endpoint.and_then(|url| self.url("callers' tokens", url, step.allow_http));
         usable?;
@@ -40,10 +47,30 @@ impl Resolver<'_> {
             token_endpoint: endpoint?.value.clone(),
             client: client?,
             max_lifetime: step.max_lifetime.value().map(|period| period.0),
+            pause_after_refusal: step.pause_after_refusal.value().map(|period| period.0),
             attempt_timeout: step.attempt_timeout.value().map_or(ATTEMPT, |period| period.0),
             timeout: step.timeout.value().map_or_else(|| self.token_endpoint_time(), |period| period.0),
             allow_http: step.allow_http.or(false),
         })
+    }
+
+    /// The client proves itself as the service of the step's preset takes it.
+    fn client_fits(&mut self, step: Common<'_>) {
+        let Some((preset, quirks)) = step.quirks.filter(|(_, quirks)| !quirks.auth.is_empty()) else {
+            return;
+        };
+        let Some(client) = self.client_named(step.client) else { return };
+        let auth = match &client.auth {
+            Field::Given(auth) => auth.value.word(),
+            Field::Absent => AuthMethod::ClientSecretBasic.word(),
+            Field::Broken => return,
+        };
+        if let (Some(name), false) = (step.client.given(), quirks.auth.iter().any(|known| known == auth)) {
+            self.problems
+                .warning(name.span.clone(), format!("`{preset}` would not know the client `{}`", name.value))
+                .label(format!("has `auth: {auth}`"))
+                .help(format!("there it may have `auth: {}`", quirks.auth.join("`, `")));
+        }
     }
 
     /// What the step asks for; `audience` apart, which some steps have only one of.

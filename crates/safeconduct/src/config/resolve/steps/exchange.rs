@@ -11,7 +11,14 @@ use crate::config::raw::Exchange;
 impl Resolver<'_> {
     pub(super) fn exchange(&mut self, exchange: &Exchange, site: &Range<usize>) -> Option<ExchangePlan> {
         let at = self.at(exchange.common());
-        if exchange.audience.is_absent() && exchange.resource.is_absent() && exchange.scopes.is_absent() {
+        let asked_for = ["audience", "resource", "scopes"];
+        let said = exchange
+            .common()
+            .quirks
+            .is_some_and(|(_, quirks)| asked_for.iter().any(|setting| quirks.needs.contains_key(*setting)));
+        let absent =
+            exchange.audience.is_absent() && exchange.resource.is_absent() && exchange.scopes.is_absent();
+        if absent && !said {
             self.problems
                 .error(site.clone(), "this exchange names no target")
                 .label("no `audience`, `resource` or `scopes`")

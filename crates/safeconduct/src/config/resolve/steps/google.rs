@@ -77,6 +77,7 @@ impl Resolver<'_> {
             token_endpoint,
             client: client?,
             max_lifetime: step.max_lifetime.value().map(|period| period.0),
+            pause_after_refusal: None,
             attempt_timeout: step.attempt_timeout.value().map_or(ATTEMPT, |period| period.0),
             timeout: self.patience(&step.timeout),
             allow_http: step.allow_http.or(false),
