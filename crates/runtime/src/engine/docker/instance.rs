@@ -285,7 +285,7 @@ fn outfit<'a>(
         variables.extend(none.into_iter().chain(lower).map(|name| (name, String::new())));
     }
     Ok(Outfit {
-        owner: &docker.settings().owner,
+        mark: docker.mark(),
         launch,
         image: &place.image,
         facts: docker.facts(),

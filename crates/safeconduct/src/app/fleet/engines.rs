@@ -62,6 +62,12 @@ impl Engines {
                 "removed what an earlier run of this gateway left behind"
             );
         }
+        if swept.spared > 0 {
+            tracing::warn!(
+                containers = swept.spared,
+                "another gateway runs from a file of the same place and address: what it started is left alone"
+            );
+        }
         Ok(docker)
     }
 }
