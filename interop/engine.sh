@@ -174,7 +174,8 @@ run_docker-joined() { # the gateway is a container itself
   mkdir -p "$MEMORY/joined"
   local pairs=() pair
   for pair in "${SETTINGS[@]}"; do pairs+=(--env "$pair"); done
-  docker run --rm --name "$OWN-gateway" --user 0 -v /var/run/docker.sock:/var/run/docker.sock -v "$WORK:$WORK" \
+  docker run --rm --name "$OWN-gateway" --user 0 --read-only --security-opt no-new-privileges --cap-drop ALL \
+    --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER -v /var/run/docker.sock:/var/run/docker.sock -v "$WORK:$WORK" \
     -v "$MEMORY/joined:/run/safeconduct" -v /lib:/lib:ro -v /lib64:/lib64:ro -v /usr/lib:/usr/lib:ro "${pairs[@]}" \
     "$ROOT_IMAGE" "$WORK/bin/confinement" >"$RUN/docker-joined.out" 2>&1 || true
 }

@@ -1,5 +1,6 @@
 # The container engines of this machine. Sourced after lib.sh.
-DOCKER_SOCKET=/var/run/docker.sock
+DOCKER_SOCKET=${DOCKER_SOCKET:-/var/run/docker.sock}
+export DOCKER_HOST=unix://$DOCKER_SOCKET
 
 install_engines() {
   [ "$(id -u)" = 0 ] || fail 'needs root: it starts container engines'

@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -17,6 +17,8 @@ const DOCUMENTS: [&str; 9] = [
     "docs/configuration.md",
     "docs/guides/aws.md",
     "docs/guides/google.md",
+    "docs/guides/local.md",
+    "docs/guides/production.md",
 ];
 const ENVIRONMENT: [(&str, &str); 2] =
     [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use safeconduct_runtime::egress::{Common, EgressLog};
 use safeconduct_runtime::engine::docker::{Docker, Progress, Settings, Step, Surroundings, Wanted};
@@ -18,11 +19,15 @@ pub(super) struct Engines {
     plan: RuntimePlan,
     log: Arc<dyn EgressLog>,
     found: Mutex<BTreeMap<&'static str, Arc<dyn Engine>>>,
+    containers: Mutex<Vec<Docker>>,
 }
+
+/// How long an end waits until an engine has removed what is left.
+const SWEPT_WITHIN: Duration = Duration::from_secs(10);
 
 impl Engines {
     pub(super) fn new(plan: &RuntimePlan, log: Arc<WaysOut>) -> Self {
-        Self { plan: plan.clone(), log, found: Mutex::default() }
+        Self { plan: plan.clone(), log, found: Mutex::default(), containers: Mutex::default() }
     }
 
     /// The engine of this name; None: Docker or Podman, whichever answers.
@@ -68,7 +73,18 @@ impl Engines {
                 "another gateway runs from a file of the same place and address: what it started is left alone"
             );
         }
+        self.containers.lock().await.push(docker.clone());
         Ok(docker)
+    }
+
+    /// Removes what could not be removed when its time had come: an engine may have been away.
+    pub(super) async fn end(&self) {
+        for docker in self.containers.lock().await.iter() {
+            let swept = tokio::time::timeout(SWEPT_WITHIN, docker.sweep(|_| false)).await;
+            if !matches!(swept, Ok(Ok(_))) {
+                tracing::warn!(engine = docker.name(), "what is left there is removed at the next start");
+            }
+        }
     }
 }
 
