@@ -120,7 +120,7 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def client(user, server="misbehaves"):
+async def client(user, server):
     headers = {"authorization": f"Bearer {token_of(user)}"}
     async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
         transport = streamable_http_client(f"http://{GATEWAY}/{server}/mcp", http_client=http)
@@ -128,8 +128,8 @@ async def client(user, server="misbehaves"):
             yield connected
 
 
-async def call(user, tool, **arguments):
-    async with client(user) as connected:
+async def call(user, tool, server="misbehaves", **arguments):
+    async with client(user, server) as connected:
         answer = await connected.call_tool(tool, arguments)
         return json.loads(answer.content[0].text)
 
@@ -179,7 +179,9 @@ async def crowd():
     until(lambda: len(containers()) == 50, "what only found out the era to end")
     holds(True, "and no more are there")
     second = await asyncio.gather(*(call(user, "tell") for user in users[:5]))
-    holds(second == seen[:5], "a caller's next call goes to the same one")
+    holds([subject(one["token"]) for one in second] == users[:5], "the same for a next call")
+    hosts = [[one["host"] for one in some] for some in (seen[:5], second)]
+    holds(hosts[0] == hosts[1], "which goes to the same container", (hosts, containers()))
 
 
 async def bombs(gateway):
@@ -222,9 +224,10 @@ async def second_gateway():
 
 
 async def gateway_is_killed(gateway):
+    await call("alice", "tell", server="keeps")
     left, whose = containers(), owner()
     kept = files(whose)
-    holds(left, "containers run when the gateway is killed")
+    holds(left and kept, "containers run, and have files in memory, when the gateway is killed", (left, kept))
     gateway.kill(signal.SIGKILL)
     again_there = Program().ready()
     again_there.says("removed what an earlier run of this gateway left behind")
