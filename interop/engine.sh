@@ -3,26 +3,19 @@
 # and the gateway can meet. Installs the engines (Debian, as root), starts what does not run and stops it again.
 # `engine.sh docker-inside podman-rootless ...` runs these only.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$INTEROP/engine/docker.sh"
 
 ALL=(inside docker-inside docker-bridge docker-joined docker-killed podman-inside podman-rootless podman-killed)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
-[ "$(id -u)" = 0 ] || fail 'needs root: it starts container engines'
 
-if ! command -v dockerd >/dev/null || ! command -v podman >/dev/null || ! command -v docker-registry >/dev/null ||
-  ! command -v runc >/dev/null || ! command -v busybox >/dev/null || ! command -v newuidmap >/dev/null ||
-  [ ! -x /usr/bin/python3 ]; then
-  note 'installing the engines'
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    docker.io podman runc crun netavark uidmap docker-registry busybox-static iproute2 python3 >/dev/null
-fi
-need docker dockerd podman docker-registry setpriv unshare ip
+install_engines
 
 fresh_run engine
 # What other users and containers read too; sockets have short paths.
 WORK=$(mktemp -d /tmp/safeconduct-engine.XXXX)
 MEMORY=/dev/shm/${WORK##*/}
-OWN=safeconduct-engine
+# The name of all that is made in an engine, which others may be using too.
+OWN=sce-$$-$RANDOM
 passed=0 failed=0
 chmod 755 "$WORK"
 mkdir -p "$WORK/shared" "$MEMORY"
@@ -30,12 +23,11 @@ chmod 1777 "$WORK/shared"
 trap clean_up EXIT
 
 clean_up() {
-  local left
-  if [ -S "${DOCKER_SOCKET:-}" ]; then
-    left=$(docker ps -aq --filter label=safeconduct.owner) && [ -z "$left" ] || docker rm -f $left >/dev/null 2>&1 || true
-    left=$(docker network ls -q --filter label=safeconduct.owner) && [ -z "$left" ] || docker network rm $left >/dev/null 2>&1 || true
+  if [ -S "$DOCKER_SOCKET" ]; then
+    docker ps -a --format '{{.ID}} {{.Label "safeconduct.owner"}}' | ours | xargs -r docker rm -f >/dev/null 2>&1 || true
+    docker network ls --format '{{.ID}} {{.Label "safeconduct.owner"}}' | ours | xargs -r docker network rm >/dev/null 2>&1 || true
     docker rm -f "$OWN-gateway" >/dev/null 2>&1 || true
-    docker rmi -f "$OWN:probe" "$OWN:root" >/dev/null 2>&1 || true
+    docker rmi -f "$OWN:probe" "$OWN:root" ${PULLED:+"$PULLED"} >/dev/null 2>&1 || true
   fi
   for home in podman rootless; do
     [ -d "$WORK/$home" ] || continue
@@ -54,15 +46,9 @@ clean_up() {
   rm -rf "$WORK" "$MEMORY"
 }
 
-# ---- engines
+ours() { awk -v own="$OWN-" 'index($2, own) == 1 {print $1}'; }
 
-start_docker() { # uses the one that runs, if there is one
-  DOCKER_SOCKET=/var/run/docker.sock
-  docker info >/dev/null 2>&1 && return 0
-  note 'starting dockerd'
-  start dockerd dockerd
-  wait_until 60 'dockerd to answer' docker info
-}
+# ---- engines
 
 import() { # COMMAND...: makes the two images, and sets IMAGE and ROOT_IMAGE
   local program='CMD ["/usr/bin/python3", "/probe.py"]'
@@ -109,7 +95,7 @@ start_podman() {
   printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/podman/root"\nrunroot = "%s/podman/run"\n' "$WORK" "$WORK" \
     >"$WORK/podman/storage.conf"
   # What the service has in its own environment must not get into a container.
-  as_podman start podman env HTTP_PROXY=http://leaked.test:1 podman system service --time=0 "unix://$WORK/podman.sock"
+  as_podman start podman env -C "$WORK" HTTP_PROXY=http://leaked.test:1 podman system service --time=0 "unix://$WORK/podman.sock"
   PODMAN_PID=${STARTED[-1]}
   wait_until 60 'podman to answer' curl -sf --unix-socket "$WORK/podman.sock" http://engine/_ping
 }
@@ -153,7 +139,7 @@ settings() { # KEY=VALUE...: for `env`
   SETTINGS=(SAFECONDUCT_TEST_INSIDE="$WORK/bin/inside" SAFECONDUCT_TEST_IMAGE="$IMAGE"
     SAFECONDUCT_TEST_ROOT_IMAGE="$ROOT_IMAGE" SAFECONDUCT_TEST_SHARED="$WORK/shared"
     SAFECONDUCT_TEST_PULL="${PULL:-}" SAFECONDUCT_TEST_ROOTLESS=0 SAFECONDUCT_TEST_UNLIMITED=0 SAFECONDUCT_TEST_DNS=1
-    SAFECONDUCT_TEST_LINK=inside)
+    SAFECONDUCT_TEST_LINK=inside SAFECONDUCT_TEST_MANY=50 SAFECONDUCT_TEST_OWNER="$OWN")
   local pair
   for pair in "$@"; do SETTINGS+=("SAFECONDUCT_TEST_$pair"); done
 }
@@ -166,6 +152,7 @@ docker_settings() {
   start_docker
   import docker
   publish docker
+  PULLED=$PULL
   settings NAME=docker ENGINE=unix:///var/run/docker.sock TAG="$OWN:probe" "$@"
 }
 
@@ -187,26 +174,18 @@ run_docker-joined() { # the gateway is a container itself
   mkdir -p "$MEMORY/joined"
   local pairs=() pair
   for pair in "${SETTINGS[@]}"; do pairs+=(--env "$pair"); done
-  docker run --rm --name "$OWN-gateway" --user 0 -v /var/run/docker.sock:/var/run/docker.sock -v "$WORK:$WORK" \
+  docker run --rm --name "$OWN-gateway" --user 0 --read-only --security-opt no-new-privileges --cap-drop ALL \
+    --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER -v /var/run/docker.sock:/var/run/docker.sock -v "$WORK:$WORK" \
     -v "$MEMORY/joined:/run/safeconduct" -v /lib:/lib:ro -v /lib64:/lib64:ro -v /usr/lib:/usr/lib:ro "${pairs[@]}" \
     "$ROOT_IMAGE" "$WORK/bin/confinement" >"$RUN/docker-joined.out" 2>&1 || true
 }
 
-# A second dockerd, for it will be killed. It needs no bridge: instances and the gateway meet inside.
-start_second_docker() {
-  start dockerd-killed dockerd --data-root "$WORK/docker/data" --exec-root "$WORK/docker/exec" \
-    --pidfile "$WORK/docker/pid" --host "unix://$WORK/docker.sock" --bridge none --iptables=false
-  wait_until 60 'the second dockerd to answer' docker --host "unix://$WORK/docker.sock" info
-}
-
 run_docker-killed() {
-  start_second_docker
+  start_second_docker "$WORK"
   import docker --host "unix://$WORK/docker.sock"
-  settings NAME=docker ENGINE="unix://$WORK/docker.sock" TAG="$OWN:probe" PID="$(cat "$WORK/docker/pid")"
+  settings NAME=docker ENGINE="unix://$WORK/docker.sock" TAG="$OWN:probe" PID="$DOCKERD_KILLED"
   killed docker-killed
-  # Its containerd died with it, but where nobody reaps, its number still seems to be in use.
-  rm -f "$WORK/docker/pid" "$WORK/docker/exec/containerd/containerd.pid"
-  start_second_docker
+  start_second_docker "$WORK"
   back docker-killed
   docker --host "unix://$WORK/docker.sock" rmi -f "$OWN:probe" "$OWN:root" >/dev/null 2>&1 || true
 }
@@ -219,7 +198,7 @@ podman_settings() {
   [ -S "$WORK/podman.sock" ] || start_podman
   import as_podman podman
   publish as_podman podman
-  settings NAME=podman ENGINE="unix://$WORK/podman.sock" TAG="localhost/$OWN:probe" "$@"
+  settings NAME=podman MANY=20 ENGINE="unix://$WORK/podman.sock" TAG="localhost/$OWN:probe" "$@"
 }
 
 run_podman-inside() {
@@ -230,6 +209,7 @@ run_podman-inside() {
 run_podman-killed() {
   podman_settings PID="$PODMAN_PID"
   killed podman-killed
+  wait "$PODMAN_PID" 2>/dev/null || true
   rm -f "$WORK/podman.sock"
   start_podman
   back podman-killed
@@ -240,10 +220,11 @@ run_podman-rootless() {
   import as_rootless podman
   publish as_rootless podman
   local skip=()
-  settings NAME=podman ENGINE="unix://$MEMORY/rootless/podman.sock" TAG="localhost/$OWN:probe" ROOTLESS=1
+  settings NAME=podman MANY=20 ENGINE="unix://$MEMORY/rootless/podman.sock" TAG="localhost/$OWN:probe" ROOTLESS=1
   if [ "$(as_rootless podman info -f '{{.Host.CgroupsVersion}}' 2>/dev/null)" != v2 ]; then
     # Without control groups of version 2 nothing is limited there. That this is refused is one of the tests.
-    settings NAME=podman ENGINE="unix://$MEMORY/rootless/podman.sock" TAG="localhost/$OWN:probe" ROOTLESS=1 UNLIMITED=1
+    note 'this machine has control groups of version 1, with which an ordinary user'\''s engine limits nothing: that it is refused is judged, limits are not'
+    settings NAME=podman MANY=20 ENGINE="unix://$MEMORY/rootless/podman.sock" TAG="localhost/$OWN:probe" ROOTLESS=1 UNLIMITED=1
     skip=(--skip limits::a_fork_bomb --skip limits::a_memory_bomb --skip limits::processors)
   fi
   as_rootless env "${SETTINGS[@]}" "$WORK/bin/confinement" "${skip[@]}" >"$RUN/podman-rootless.out" 2>&1 || true

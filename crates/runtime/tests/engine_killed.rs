@@ -23,11 +23,13 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use world::{SOON, World, allow, engine, image, secret, settings, told};
 
-const OWNER: &str = "test-killed";
+fn owner() -> String {
+    format!("{}-killed", told("OWNER"))
+}
 
 fn launch(world: &World, name: &str) -> Launch {
     let mut launch = world.launch(name);
-    launch.instance = format!("{OWNER}-{name}").into();
+    launch.instance = format!("{}-{name}", owner()).into();
     launch.permissions.network = allow(&["api.test:443".into()]);
     launch.files = vec![("/run/safeconduct/a".into(), secret("a"))];
     launch
@@ -36,7 +38,7 @@ fn launch(world: &World, name: &str) -> Launch {
 #[tokio::test]
 async fn who_waits_is_told_that_the_engine_is_gone() {
     let mut world = World::new().await;
-    world.docker = engine(settings(OWNER)).await;
+    world.docker = engine(settings(&owner())).await;
     world.docker.sweep(|_| false).await.unwrap();
     let mut http = launch(&world, "http");
     http.transport = Transport::Http { port: 8000, path: "/mcp".into() };
@@ -70,16 +72,16 @@ async fn who_waits_is_told_that_the_engine_is_gone() {
 
 #[tokio::test]
 async fn what_was_left_behind_is_found_when_it_is_back() {
-    let docker = engine(settings(OWNER)).await;
-    let left = docker.list(Some(OWNER)).await.unwrap();
+    let docker = engine(settings(&owner())).await;
+    let left = docker.list(Some(&owner())).await.unwrap();
     let mut instances: Vec<_> = left.iter().map(|tenant| tenant.instance.as_str()).collect();
     instances.sort_unstable();
-    assert_eq!(instances, ["test-killed-http", "test-killed-stdio"]);
+    assert_eq!(instances, [format!("{}-http", owner()), format!("{}-stdio", owner())]);
     let swept = timeout(Duration::from_secs(180), docker.sweep(|_| false)).await.expect("it hangs").unwrap();
     assert_eq!(swept.containers, 2);
-    assert!(docker.list(Some(OWNER)).await.unwrap().is_empty());
+    assert!(docker.list(Some(&owner())).await.unwrap().is_empty());
     for base in ["/run/safeconduct", "/dev/shm/safeconduct"] {
-        let left = std::fs::read_dir(format!("{base}/{OWNER}")).into_iter().flatten().count();
+        let left = std::fs::read_dir(format!("{base}/{}", owner())).into_iter().flatten().count();
         assert_eq!(left, 0, "files were left in {base}");
     }
     // And instances start again.

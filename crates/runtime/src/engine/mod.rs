@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use safeconduct_core::secret::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 pub use self::listener::Listener;
 use crate::launch::{Ladder, Launch};
@@ -59,6 +60,17 @@ pub trait Instance: Send + Sync {
 
     /// Where it listens, as this program reaches it; None for one that is spoken to over its standard streams.
     fn address(&self) -> Option<SocketAddr>;
+
+    /// Whether the server itself listens by now: what stands at [`Instance::address`] may be a listener of this program's
+    /// own, which leads to it.
+    fn listens(&self) -> Doing<'_, bool> {
+        Box::pin(async move {
+            match self.address() {
+                Some(address) => Ok(TcpStream::connect(address).await.is_ok()),
+                None => Ok(false),
+            }
+        })
+    }
 
     /// The address that its connections come from: what a listener for the instance alone compares with.
     fn source(&self) -> IpAddr;

@@ -44,7 +44,10 @@ impl ProcessEngine {
         tracing::warn!(
             "engine `process`: servers run as this user, not confined: files and network are open to them; for development only"
         );
-        Scratch::clear_orphans();
+        let ended = Scratch::clear_orphans();
+        if ended > 0 {
+            tracing::warn!(processes = ended, "ended what an earlier run of this program left behind");
+        }
         Self(Ports::default())
     }
 }

@@ -1,11 +1,14 @@
 //! A directory of one instance of the engine `process`: in memory where the machine has such a place.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use aws_lc_rs::rand;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use safeconduct_core::secret::Secret;
 
 const MEMORY: &str = "/dev/shm";
@@ -35,20 +38,20 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Removes what programs left behind that were killed.
-    pub(super) fn clear_orphans() {
+    /// Ends and removes what gateways left behind that were killed: processes, and their directories. How many
+    /// processes that were.
+    pub(super) fn clear_orphans() -> usize {
         let entries = std::fs::read_dir(below()).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-            let gone = owner.is_some_and(|owner| {
-                owner.parse::<u32>().is_ok() && !Path::new("/proc").join(owner).exists()
-            });
-            if gone {
-                // Another user's, or already gone: nothing to do about it.
-                drop(std::fs::remove_dir_all(entry.path()));
-            }
+        let left: Vec<PathBuf> = entries
+            .filter(|entry| entry.file_name().to_str().and_then(owner).is_some_and(is_gone))
+            .map(|entry| entry.path())
+            .collect();
+        let ended = if left.is_empty() { 0 } else { end_all_of(&left) };
+        for root in left {
+            // Another user's, or already gone: nothing to do about it.
+            drop(std::fs::remove_dir_all(root));
         }
+        ended
     }
 
     pub(super) fn home(&self) -> &Path {
@@ -96,6 +99,35 @@ impl Drop for Scratch {
     }
 }
 
+/// The process that a directory belongs to.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+fn is_gone(process: u32) -> bool {
+    !Path::new("/proc").join(process.to_string()).exists()
+}
+
+/// Kills every process that has one of these directories as its home; one that gave itself another is not found.
+fn end_all_of(roots: &[PathBuf]) -> usize {
+    let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes.filter_map(Pid::from_raw).filter(|process| end(*process, roots).unwrap_or_default()).count()
+}
+
+fn end(process: Pid, roots: &[PathBuf]) -> io::Result<bool> {
+    // Held before it is looked at: the number may become another process's meanwhile.
+    let held = pidfd_open(process, PidfdFlags::empty())?;
+    let environment = std::fs::read(format!("/proc/{}/environ", process.as_raw_nonzero()))?;
+    let home = environment.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(b"HOME="));
+    let home = home.map(|home| Path::new(OsStr::from_bytes(home)));
+    let ours = home.is_some_and(|home| roots.iter().any(|root| home.starts_with(root)));
+    if ours {
+        pidfd_send_signal(&held, Signal::KILL)?;
+    }
+    Ok(ours)
+}
+
 fn below() -> PathBuf {
     let memory = Path::new(MEMORY);
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
@@ -104,20 +136,29 @@ fn below() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
+    use std::process::{Child, Command};
 
     use safeconduct_core::secret::Secret;
 
     use super::Scratch;
 
     #[test]
-    fn what_a_killed_program_left_is_removed_and_what_is_in_use_is_not() {
+    fn what_a_killed_gateway_left_is_ended_and_removed_and_what_is_in_use_is_not() {
         let used = Scratch::new("used").unwrap();
         // No process has this number: it is above the largest that Linux gives.
         let left = super::below().join("safeconduct-process-4194305-left-00");
         std::fs::create_dir(&left).unwrap();
-        Scratch::clear_orphans();
+        let at_home =
+            |home: &Path| -> Child { Command::new("sleep").arg("300").env("HOME", home).spawn().unwrap() };
+        let (mut living, mut orphan) = (at_home(used.home()), at_home(&left.join("home")));
+        assert!(Scratch::clear_orphans() >= 1);
         assert!(used.root.exists() && !left.exists());
+        assert_eq!(orphan.wait().unwrap().signal(), Some(9));
+        assert!(living.try_wait().unwrap().is_none());
+        living.kill().unwrap();
+        living.wait().unwrap();
     }
 
     #[test]

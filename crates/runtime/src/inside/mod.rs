@@ -94,7 +94,8 @@ fn namespace(pid: u32, kind: &str) -> PathBuf {
     Path::new("/proc").join(pid.to_string()).join("ns").join(kind)
 }
 
-#[cfg(all(test, feature = "engine-tests"))]
+#[cfg(test)]
+#[cfg(feature = "engine-tests")]
 mod tests {
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};

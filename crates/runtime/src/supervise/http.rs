@@ -176,9 +176,11 @@ impl<D: Deliver> Http<D> {
 }
 
 async fn answers<D: Deliver>(held: &Held<D>, patience: Duration) -> Result<(), Arc<str>> {
-    let Some(address) = held.run.instance.address() else { return Err("it has no address".into()) };
+    if held.run.instance.address().is_none() {
+        return Err("it has no address".into());
+    }
     let attempts = async {
-        while TcpStream::connect(address).await.is_err() {
+        while !held.run.instance.listens().await.unwrap_or_default() {
             tokio::time::sleep(PAUSE).await;
         }
     };

@@ -43,7 +43,8 @@ impl World {
 
     pub(crate) async fn with(names: Names) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let owner = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let owner = format!("{}-{}-{count}", told("OWNER"), std::process::id());
         let (tell, log) = mpsc::unbounded_channel();
         let mut settings = settings(&owner);
         settings.egress = Common { resolver: Arc::new(names), log: Arc::new(Log(tell)), ..Common::default() };

@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 16] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -22,6 +22,8 @@ const DOCUMENTS: [&str; 14] = [
     "docs/guides/google.md",
     "docs/guides/keycloak.md",
     "docs/guides/okta.md",
+    "docs/guides/local.md",
+    "docs/guides/production.md",
 ];
 const ENVIRONMENT: [(&str, &str); 2] =
     [("GATEWAY_SECRET", "secret-of-a-test"), ("SESSION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];

@@ -15,6 +15,7 @@ use safeconduct_core::secret::Secret;
 use super::facts::Facts;
 use super::image::Image;
 use super::labels::labels;
+use super::mark::Mark;
 use crate::engine::EngineError;
 use crate::launch::{FILES, Launch, Mount, Program, Transport};
 
@@ -29,7 +30,7 @@ const LOG_SIZE: &str = "10m";
 
 /// What a container needs besides its launch.
 pub(super) struct Outfit<'a> {
-    pub(super) owner: &'a str,
+    pub(super) mark: &'a Mark,
     pub(super) launch: &'a Launch,
     pub(super) image: &'a Image,
     pub(super) facts: &'a Facts,
@@ -70,7 +71,7 @@ impl Outfit<'_> {
             user: permissions.user.clone(),
             env: Some(environment(&self.launch.environment, &self.variables)?),
             labels: Some(labels(
-                self.owner,
+                self.mark,
                 &self.launch.server,
                 &self.launch.instance,
                 if stdio { "stdio" } else { "http" },
@@ -254,6 +255,7 @@ mod tests {
 
     use super::super::facts::all;
     use super::super::image::Image;
+    use super::super::mark::Mark;
     use super::super::meeting::INSIDE;
     use super::Outfit;
     use crate::launch::{Launch, Mount, Permissions, Program, Pull, Transport};
@@ -275,6 +277,10 @@ mod tests {
         }
     }
 
+    fn mark() -> Mark {
+        Mark { owner: "gw".into(), gateway: "container:1".into() }
+    }
+
     fn body(launch: &Launch, change: impl FnOnce(&mut Outfit<'_>)) -> Result<Value, String> {
         let facts = all();
         let config = ImageConfig {
@@ -284,7 +290,7 @@ mod tests {
         };
         let image = Image { id: "sha256:1".into(), config };
         let mut outfit = Outfit {
-            owner: "gw",
+            mark: &mark(),
             launch,
             image: &image,
             facts: &facts,
@@ -341,6 +347,7 @@ mod tests {
         assert_eq!(body["Image"], "sha256:1");
         assert_eq!(body["Healthcheck"]["Test"], json!(["NONE"]));
         assert_eq!(body["Labels"]["safeconduct.owner"], "gw");
+        assert_eq!(body["Labels"]["safeconduct.gateway"], mark().gateway);
     }
 
     #[test]

@@ -10,12 +10,37 @@ use tokio::net::{TcpListener, TcpStream};
 use super::way_out::Running;
 use crate::inside::Inside;
 
+/// How a server over HTTP is reached.
+pub(super) enum Way {
+    /// At its own address.
+    Network(SocketAddr),
+    /// Through a door of ours, which is open also while nobody listens inside.
+    Door { at: SocketAddr, inside: Inside, to: SocketAddr },
+}
+
+impl Way {
+    pub(super) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Network(at) | Self::Door { at, .. } => *at,
+        }
+    }
+
+    /// Whether the server listens by now.
+    pub(super) async fn leads_on(&self) -> bool {
+        match self {
+            Self::Network(at) => TcpStream::connect(at).await.is_ok(),
+            Self::Door { inside, to, .. } => inside.connect(*to).await.is_ok(),
+        }
+    }
+}
+
 /// Opens the listener, and serves it for as long as `running` is held.
-pub(super) async fn open(inside: Inside, port: u16, running: &Running) -> std::io::Result<SocketAddr> {
+pub(super) async fn open(inside: Inside, port: u16, running: &Running) -> std::io::Result<Way> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let at = listener.local_addr()?;
     let to = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let within = Running::default();
+    let beyond = inside.clone();
     running.run(async move {
         loop {
             let Ok((stream, peer)) = listener.accept().await else {
@@ -26,11 +51,10 @@ pub(super) async fn open(inside: Inside, port: u16, running: &Running) -> std::i
                 tracing::warn!(%peer, "another user of this machine was turned away from a server");
                 continue;
             }
-            let inside = inside.clone();
-            within.run(pass(stream, inside, to));
+            within.run(pass(stream, beyond.clone(), to));
         }
     });
-    Ok(at)
+    Ok(Way::Door { at, inside, to })
 }
 
 async fn pass(mut outer: TcpStream, inside: Inside, to: SocketAddr) {

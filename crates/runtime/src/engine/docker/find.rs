@@ -12,8 +12,8 @@ use crate::engine::EngineError;
 
 /// Requests that take longer have failed; those that stream are not meant.
 const TIMEOUT: u64 = 120;
-/// Until an engine has said that it is there.
-const GREETING: Duration = Duration::from_secs(20);
+/// Until an engine has said that it is there: one that starts many containers is slow to.
+const GREETING: Duration = Duration::from_secs(60);
 
 /// Which engine is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::Docker;
 use super::ask;
 use super::attach::{Attached, attach};
 use super::create::Outfit;
-use super::door;
+use super::door::{self, Way};
 use super::error::told;
 use super::made::{Made, to_its_end};
 use super::meeting::{INSIDE, Meeting};
@@ -50,7 +50,7 @@ struct Started {
     container: String,
     pipes: Mutex<Option<Pipes>>,
     close: Mutex<Option<watch::Sender<bool>>>,
-    address: Option<SocketAddr>,
+    way: Option<Way>,
     source: IpAddr,
     shelf: Option<Arc<Shelf>>,
     files: Vec<PathBuf>,
@@ -153,11 +153,11 @@ impl Beginning {
         }
         drop(turn);
         let ended = watch_end(docker.clone(), container.clone(), ran_out);
-        let address = match meet(&self.place, &container, self.way_out.as_mut(), self.http, &running).await {
+        let way = match meet(&self.place, &container, self.way_out.as_mut(), self.http, &running).await {
             // A program that ended at once is no failure of ours: whoever waits for it is told how.
             Err(error) if docker.is_running(&container).await => return Err(error),
             Err(_) => None,
-            Ok(address) => address,
+            Ok(way) => way,
         };
         let (pipes, close) = match attached {
             Some(Attached { pipes, close }) => (Some(pipes), Some(close)),
@@ -169,7 +169,7 @@ impl Beginning {
             container,
             pipes: Mutex::new(pipes),
             close: Mutex::new(close),
-            address,
+            way,
             source: self.place.spot_made().map_or(INSIDE, Spot::source),
             shelf: self.shelf,
             files: self.files,
@@ -285,7 +285,7 @@ fn outfit<'a>(
         variables.extend(none.into_iter().chain(lower).map(|name| (name, String::new())));
     }
     Ok(Outfit {
-        owner: &docker.settings().owner,
+        mark: docker.mark(),
         launch,
         image: &place.image,
         facts: docker.facts(),
@@ -308,7 +308,7 @@ async fn meet(
     way_out: Option<&mut WayOut>,
     http: Option<u16>,
     running: &Running,
-) -> Result<Option<SocketAddr>, EngineError> {
+) -> Result<Option<Way>, EngineError> {
     let Some(spot) = place.spot_made() else { return Ok(None) };
     let failed = |error: std::io::Error| {
         EngineError::Refused(format!("cannot enter the container's network: {error}"))
@@ -330,7 +330,9 @@ async fn meet(
         way_out.open(inside.as_ref()).await.map_err(failed)?;
     }
     Ok(match (http, spot, inside) {
-        (Some(port), Spot::Network(network), _) => Some(SocketAddr::new(network.instance().into(), port)),
+        (Some(port), Spot::Network(network), _) => {
+            Some(Way::Network(SocketAddr::new(network.instance().into(), port)))
+        }
         (Some(port), Spot::Inside(_), Some(inside)) => {
             Some(door::open(inside, port, running).await.map_err(failed)?)
         }
@@ -403,7 +405,16 @@ impl Instance for Started {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.way.as_ref().map(Way::address)
+    }
+
+    fn listens(&self) -> Doing<'_, bool> {
+        Box::pin(async move {
+            match &self.way {
+                Some(way) => Ok(way.leads_on().await),
+                None => Ok(false),
+            }
+        })
     }
 
     fn source(&self) -> IpAddr {
@@ -440,7 +451,7 @@ impl Instance for Started {
             }
             let ended = |within| tokio::time::timeout(within, self.ended());
             // A server over HTTP has no input whose end it could notice.
-            let noticed = self.address.is_none() && ended(ladder.close).await.is_ok();
+            let noticed = self.way.is_none() && ended(ladder.close).await.is_ok();
             if !noticed && self.docker.signal(&self.container, "SIGTERM").await.is_ok() {
                 let _ = ended(ladder.term).await;
             }

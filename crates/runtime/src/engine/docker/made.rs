@@ -13,6 +13,8 @@ use crate::engine::EngineError;
 /// How often a removal is tried again, and after how long.
 const ATTEMPTS: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two looks whether an engine that is gone is back.
+const ABSENCE: Duration = Duration::from_secs(2);
 
 /// Dropped with something left in it, it takes that away in the background.
 pub(super) struct Made {
@@ -148,8 +150,18 @@ impl Drop for Made {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let docker = self.docker.clone();
             runtime.spawn(async move {
-                if let (_, Err(error)) = things.take_away(&docker).await {
-                    tracing::warn!(%error, "something of an instance was left behind");
+                let mut things = things;
+                loop {
+                    match things.take_away(&docker).await {
+                        (_, Ok(())) => return,
+                        // It is taken away when the engine is back.
+                        (left, Err(EngineError::Absent(_))) => things = left,
+                        (_, Err(error)) => {
+                            tracing::warn!(%error, "something of an instance was left behind");
+                            return;
+                        }
+                    }
+                    tokio::time::sleep(ABSENCE).await;
                 }
             });
         }

@@ -23,6 +23,7 @@ mod image;
 mod instance;
 mod labels;
 mod made;
+mod mark;
 mod meeting;
 mod mounts;
 mod network;
@@ -49,6 +50,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::facts::Facts;
 use self::find::{Address, Connected};
 pub use self::find::{Surroundings, Wanted};
+use self::mark::Mark;
 use self::meeting::Meeting;
 use self::mounts::Keep;
 use self::own::Own;
@@ -73,6 +75,7 @@ struct Inner {
     settings: Settings,
     meeting: Meeting,
     own: Option<Own>,
+    mark: Mark,
     keep: Keep,
     registries: Registries,
     around: Surroundings,
@@ -96,6 +99,7 @@ impl Docker {
         let facts = Facts::of(&api, &address).await?;
         let own = Own::find(&api).await?;
         let meeting = Meeting::decide(&settings, &facts, &address, own.as_ref());
+        let mark = Mark::new(&settings.owner, own.as_ref());
         if !facts.lacking().is_empty() {
             tracing::warn!("this engine cannot limit {}", facts.lacking().join(", "));
         }
@@ -119,6 +123,7 @@ impl Docker {
             settings,
             meeting,
             own,
+            mark,
             keep,
             registries,
             around,
@@ -175,6 +180,10 @@ impl Docker {
 
     fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    fn mark(&self) -> &Mark {
+        &self.0.mark
     }
 
     fn meeting(&self) -> &Meeting {

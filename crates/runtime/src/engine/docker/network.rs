@@ -37,7 +37,6 @@ impl Network {
         own: Option<&str>,
     ) -> Result<Self, EngineError> {
         let name = format!("safeconduct-{instance}");
-        let owner = &docker.settings().owner;
         let mut refused =
             EngineError::Refused(format!("no network is left in the pool {}", docker.settings().pool));
         made.network(&name, own);
@@ -50,7 +49,7 @@ impl Network {
                 attachable: Some(false),
                 enable_ipv6: Some(false),
                 ipam: Some(ipam(subnet)),
-                labels: Some(labels(owner, server, instance, transport)),
+                labels: Some(labels(docker.mark(), server, instance, transport)),
                 options,
                 ..NetworkCreateRequest::default()
             };

@@ -1,7 +1,7 @@
 //! The instances that this program started, as the engine knows them: for the commands that list, show, stop and
 //! remove them, and to find what a crashed gateway has left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::{ListNetworksOptions, LogsOptions};
@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use super::Docker;
 use super::ask;
 use super::error::told;
-use super::labels::{INSTANCE, OWNER, SERVER, TRANSPORT, filter};
+use super::labels::{GATEWAY, INSTANCE, OWNER, SERVER, TRANSPORT, filter};
 use crate::engine::EngineError;
 use crate::launch::Ladder;
 
@@ -21,6 +21,8 @@ pub struct Tenant {
     pub id: String,
     /// Name of the gateway that started it.
     pub owner: String,
+    /// The running gateway that made it.
+    gateway: String,
     /// The server's name in the configuration.
     pub server: String,
     /// The instance.
@@ -53,6 +55,8 @@ pub struct Swept {
     pub containers: usize,
     /// Networks.
     pub networks: usize,
+    /// Containers that another gateway of this name, which is at work, has made: they were left alone.
+    pub spared: usize,
 }
 
 impl Docker {
@@ -69,6 +73,7 @@ impl Docker {
                 let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
                 Tenant {
                     owner: label(OWNER),
+                    gateway: label(GATEWAY),
                     server: label(SERVER),
                     instance: label(INSTANCE),
                     transport: label(TRANSPORT),
@@ -130,47 +135,84 @@ impl Docker {
         self.remove_container(&tenant.id).await?;
         let mut one = filter(Some(&tenant.owner));
         one.entry("label".to_owned()).or_default().push(format!("{INSTANCE}={}", tenant.instance));
-        self.remove_networks(one, |_| true).await.map(drop)
+        for network in self.networks(one).await? {
+            self.remove_network(&network.id).await?;
+        }
+        Ok(())
     }
 
     /// Removes what a gateway of this name has left behind: containers, networks, in-memory files. `alive` says which
-    /// instances are in use.
+    /// instances are in use. Where another gateway of this name is at work, what is its own stays.
     ///
     /// # Errors
     /// When the engine does not answer, or something cannot be removed.
     pub async fn sweep(&self, alive: impl Fn(&str) -> bool) -> Result<Swept, EngineError> {
-        let owner = self.settings().owner.clone();
-        let mut swept = Swept::default();
-        for tenant in self.list(Some(&owner)).await?.iter().filter(|tenant| !alive(&tenant.instance)) {
+        let owner = Some(&*self.settings().owner);
+        let (tenants, networks) = (self.list(owner).await?, self.networks(filter(owner)).await?);
+        let mut others = HashSet::new();
+        let gateways = tenants.iter().map(|tenant| &tenant.gateway);
+        for gateway in gateways.chain(networks.iter().map(|network| &network.gateway)).collect::<HashSet<_>>()
+        {
+            if self.is_anothers(gateway).await? {
+                others.insert(gateway.as_str());
+            }
+        }
+        let theirs: HashSet<&str> = tenants
+            .iter()
+            .filter(|tenant| others.contains(tenant.gateway.as_str()))
+            .map(|tenant| tenant.instance.as_str())
+            .collect();
+        let stays = |instance: &str| alive(instance) || theirs.contains(instance);
+        let mut swept = Swept { spared: theirs.len(), ..Swept::default() };
+        for tenant in tenants.iter().filter(|tenant| !stays(&tenant.instance)) {
             self.remove(tenant).await?;
             swept.containers += 1;
         }
-        swept.networks = self.remove_networks(filter(Some(&owner)), |instance| !alive(instance)).await?;
+        // Those of containers are gone with them.
+        for network in self.networks(filter(owner)).await? {
+            if !stays(&network.instance) && !others.contains(network.gateway.as_str()) {
+                self.remove_network(&network.id).await?;
+                swept.networks += 1;
+            }
+        }
         if let Ok(shelves) = self.shelves() {
-            shelves.sweep(&alive);
+            shelves.sweep(stays);
         }
         Ok(swept)
     }
 
-    async fn remove_networks(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-        which: impl Fn(&str) -> bool,
-    ) -> Result<usize, EngineError> {
+    /// How many networks this gateway's instances have, running or not.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn count_networks(&self) -> Result<usize, EngineError> {
+        Ok(self.networks(filter(Some(&self.settings().owner))).await?.len())
+    }
+
+    async fn networks(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<Made>, EngineError> {
         let options = ListNetworksOptions { filters: Some(filters) };
         let found = self.api().list_networks(Some(options)).await.map_err(told)?;
-        let mut removed = 0;
-        for network in found {
-            let instance = network.labels.unwrap_or_default().remove(INSTANCE).unwrap_or_default();
-            let Some(id) = network.id.filter(|_| which(&instance)) else { continue };
-            if let Some(own) = self.own_container() {
-                let _ = self.leave(&id, own).await;
-            }
-            missing_is_fine(self.api().remove_network(&id).await.map_err(told))?;
-            removed += 1;
-        }
-        Ok(removed)
+        let made = |network: bollard::models::Network| {
+            let mut labels = network.labels.unwrap_or_default();
+            let mut label = |name: &str| labels.remove(name).unwrap_or_default();
+            Some(Made { instance: label(INSTANCE), gateway: label(GATEWAY), id: network.id? })
+        };
+        Ok(found.into_iter().filter_map(made).collect())
     }
+
+    async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        if let Some(own) = self.own_container() {
+            let _ = self.leave(id, own).await;
+        }
+        missing_is_fine(self.api().remove_network(id).await.map_err(told))
+    }
+}
+
+/// A network of an instance.
+struct Made {
+    id: String,
+    instance: String,
+    gateway: String,
 }
 
 fn missing_is_fine(done: Result<(), EngineError>) -> Result<(), EngineError> {

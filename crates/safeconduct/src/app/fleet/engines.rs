@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use safeconduct_runtime::egress::{Common, EgressLog};
 use safeconduct_runtime::engine::docker::{Docker, Images, Progress, Settings, Step, Surroundings, Wanted};
@@ -19,11 +20,15 @@ pub(super) struct Engines {
     log: Arc<dyn EgressLog>,
     images: Arc<dyn Images>,
     found: Mutex<BTreeMap<&'static str, Arc<dyn Engine>>>,
+    containers: Mutex<Vec<Docker>>,
 }
+
+/// How long an end waits until an engine has removed what is left.
+const SWEPT_WITHIN: Duration = Duration::from_secs(10);
 
 impl Engines {
     pub(super) fn new(plan: &RuntimePlan, log: Arc<WaysOut>, images: Arc<dyn Images>) -> Self {
-        Self { plan: plan.clone(), log, images, found: Mutex::default() }
+        Self { plan: plan.clone(), log, images, found: Mutex::default(), containers: Mutex::default() }
     }
 
     /// The engine of this name; None: Docker or Podman, whichever answers.
@@ -63,7 +68,24 @@ impl Engines {
                 "removed what an earlier run of this gateway left behind"
             );
         }
+        if swept.spared > 0 {
+            tracing::warn!(
+                containers = swept.spared,
+                "another gateway runs from a file of the same place and address: what it started is left alone"
+            );
+        }
+        self.containers.lock().await.push(docker.clone());
         Ok(docker)
+    }
+
+    /// Removes what could not be removed when its time had come: an engine may have been away.
+    pub(super) async fn end(&self) {
+        for docker in self.containers.lock().await.iter() {
+            let swept = tokio::time::timeout(SWEPT_WITHIN, docker.sweep(|_| false)).await;
+            if !matches!(swept, Ok(Ok(_))) {
+                tracing::warn!(engine = docker.name(), "what is left there is removed at the next start");
+            }
+        }
     }
 }
 

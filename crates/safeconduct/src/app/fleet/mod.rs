@@ -135,7 +135,10 @@ impl Fleet {
 
     /// Ends all of them. Blocks.
     pub(super) fn end(&self) {
-        self.runtime.block_on(self.berths.end());
+        self.runtime.block_on(async {
+            self.berths.end().await;
+            self.engines.end().await;
+        });
     }
 }
 
