@@ -89,6 +89,9 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     if old.telemetry != new.telemetry {
         return Some("telemetry");
     }
+    if old.runtime != new.runtime {
+        return Some("runtime");
+    }
     if (old.limits.connections, old.limits.credentials) != (new.limits.connections, new.limits.credentials) {
         return Some("limits.connections or limits.credentials");
     }

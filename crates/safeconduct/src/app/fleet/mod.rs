@@ -9,7 +9,7 @@ mod reaching;
 mod ways_out;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use safeconduct_core::audit::Sink;
 use safeconduct_core::revocation::Revocation;
@@ -29,6 +29,7 @@ use self::reaching::Reaching;
 use self::ways_out::WaysOut;
 use super::Failed;
 use super::revoker::Follower;
+use super::state::{self, Claim};
 use crate::config::Plan;
 use crate::config::plan::{DeliverPlan, ServerPlan};
 
@@ -38,6 +39,9 @@ pub(super) struct Fleet {
     engines: Engines,
     ways_out: Arc<WaysOut>,
     runtime: Handle,
+    state: std::path::PathBuf,
+    /// Taken with the first server that is started, or when the file names a directory.
+    claim: Mutex<Option<Claim>>,
 }
 
 impl Fleet {
@@ -53,14 +57,17 @@ impl Fleet {
         let watched = berths.clone();
         runtime.spawn(async move { watched.watch(move || sink.now()).await });
         let engines = Engines::new(&plan.runtime, ways_out.clone());
-        Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone() })
+        let state = state::directory(&plan.runtime);
+        Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone(), state, claim: Mutex::default() })
     }
 
     /// Takes over what a plan wants started. Blocks while an engine is looked for.
     ///
     /// # Errors
-    /// When there is no engine; then nothing changes.
+    /// When there is no engine, or the state directory is another gateway's; then nothing changes.
     pub(super) fn serve(&self, plan: &Plan, gateway: &Gateway) -> Result<(), Failed> {
+        // Before an engine is asked: the first thing that it does is to remove what an earlier run has left.
+        self.claim(plan)?;
         let mut all = Vec::new();
         for server in &plan.servers {
             let Some(run) = &server.run else { continue };
@@ -72,6 +79,15 @@ impl Fleet {
         }
         self.ways_out.known(gateway.entrance.servers.values());
         self.berths.serve(all);
+        Ok(())
+    }
+
+    fn claim(&self, plan: &Plan) -> Result<(), Failed> {
+        let wanted = plan.runtime.state.is_some() || plan.servers.iter().any(|server| server.run.is_some());
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted && claim.is_none() {
+            *claim = Some(Claim::take(&self.state, plan.listen)?);
+        }
         Ok(())
     }
 
@@ -130,6 +146,7 @@ impl Fleet {
     /// Ends all of them. Blocks.
     pub(super) fn end(&self) {
         self.runtime.block_on(self.berths.end());
+        drop(self.claim.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -23,6 +23,13 @@ struct File {
     servers: BTreeMap<String, Server>,
     policy: Vec<String>,
     audit: Audit,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<Runtime>,
+}
+
+#[derive(Serialize)]
+struct Runtime {
+    state: String,
 }
 
 #[derive(Serialize)]
@@ -127,6 +134,7 @@ pub(super) fn text(
     believed: &Believed<'_>,
     policy: Vec<String>,
     audit: String,
+    state: Option<String>,
     typed_in: Option<&Path>,
 ) -> Result<String, String> {
     let issuer = Issuer { issuer: believed.issuer.to_owned(), audience: believed.audience.clone() };
@@ -137,6 +145,7 @@ pub(super) fn text(
         servers: [(args.server_name(), server(args, typed_in)?)].into(),
         policy,
         audit: Audit { file: audit },
+        runtime: state.map(|state| Runtime { state }),
     };
     serde_saphyr::to_string(&file).map_err(|error| error.to_string())
 }

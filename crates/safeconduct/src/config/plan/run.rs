@@ -15,7 +15,7 @@ pub struct RuntimePlan {
     pub engine: Option<EngineWord>,
     /// The engine's socket, where it is not in its usual place.
     pub socket: Option<PathBuf>,
-    /// Directory for what outlives this program; None: the user's own.
+    /// This gateway's own directory; None: one named after `owner`, below the user's.
     pub state: Option<PathBuf>,
     /// Most started servers.
     pub instances: u32,

@@ -16,8 +16,8 @@ section! {
         engine: EngineWord;
         /// The engine's socket, where it is not in its usual place.
         socket: String;
-        /// A directory for what must outlive this program: which servers it started. Default: `$XDG_STATE_HOME/safeconduct`
-        /// or `~/.local/state/safeconduct`.
+        /// This gateway's own directory. It is one gateway's at a time: a second one does not start. Default: one for this
+        /// file and `listen`, below `$XDG_STATE_HOME/safeconduct` or `~/.local/state/safeconduct`.
         state: String;
         /// Most started servers at once. Default: `50`.
         instances: Count;

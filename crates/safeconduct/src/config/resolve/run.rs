@@ -52,7 +52,12 @@ impl Resolver<'_> {
         let directory = &self.surroundings.directory;
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
         let listen = self.file.listen.value().map_or_else(String::new, |address| address.0.to_string());
-        let digest = digest(&SHA256, format!("{}\0{listen}", directory.display()).as_bytes());
+        let mut text = format!("{}\0{listen}", directory.display());
+        // One that has another state directory is another gateway.
+        if let Some(state) = self.file.runtime.value().and_then(|runtime| runtime.state.value()) {
+            text += &format!("\0{}", self.path(state).display());
+        }
+        let digest = digest(&SHA256, text.as_bytes());
         digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
