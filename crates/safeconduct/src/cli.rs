@@ -73,13 +73,16 @@ Examples:
         #[command(flatten)]
         file: File,
     },
-    /// Run one MCP server behind the gateway, without a file: an image, confined, or a program, or one that runs already.
+    /// Run one MCP server behind the gateway, without a file: an image or a package, confined, or a
+    /// program, or one that runs already.
     ///
     /// Without --issuer an identity provider for this machine is started with it, where you say who you are: no account
     /// anywhere is needed.
     #[command(after_help = "\
 Examples:
   safeconduct run ghcr.io/acme/weather-mcp@sha256:... --allow api.weather.example:443
+  safeconduct run uvx:mcp-server-time@2025.7.1 -- --local-timezone Europe/Berlin
+  safeconduct run npx:@modelcontextprotocol/server-everything@2025.7.1
   safeconduct run https://mcp.example.com/mcp --api-key env:EXAMPLE_KEY
   safeconduct run -- npx -y @modelcontextprotocol/server-memory
   safeconduct run --print-config ghcr.io/acme/weather-mcp@sha256:... > safeconduct.yaml")]

@@ -17,6 +17,8 @@ use safeconduct_identity::acquire::Credentials;
 use safeconduct_proxy::admin::Lines;
 use safeconduct_proxy::gateway::Gateway;
 use safeconduct_runtime::delivery::Delivery;
+use safeconduct_runtime::engine::Engine;
+use safeconduct_runtime::launch::Program;
 use safeconduct_runtime::supervise::{BerthStatus, Berths, Bounds};
 use tokio::runtime::Handle;
 
@@ -75,11 +77,21 @@ impl Fleet {
                 .runtime
                 .block_on(self.engines.engine(run.engine.or(plan.runtime.engine)))
                 .map_err(|error| Failed::of(format!("servers.{}", server.name), error))?;
+            self.make_ready(server.name.clone(), run.program.clone(), engine.clone());
             all.push(serving(plan, server, run, engine));
         }
         self.ways_out.known(gateway.entrance.servers.values());
         self.berths.serve(all);
         Ok(())
+    }
+
+    /// What takes long is made ahead of the first call. When that fails, the call fails too, and says why.
+    fn make_ready(&self, server: String, program: Program, engine: Arc<dyn Engine>) {
+        self.runtime.spawn(async move {
+            if let Err(error) = engine.make_ready(&program).await {
+                tracing::warn!(server, %error, "is not ready to be started");
+            }
+        });
     }
 
     fn claim(&self, plan: &Plan) -> Result<(), Failed> {

@@ -5,6 +5,7 @@ mod deliver;
 mod issuers;
 mod listener;
 mod outside;
+mod package;
 mod policies;
 mod run;
 mod secrets;

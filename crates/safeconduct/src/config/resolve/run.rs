@@ -36,6 +36,7 @@ impl Resolver<'_> {
         if let Some(at) = engine.filter(|at| at.value == EngineWord::Process) {
             self.warn_of_process(at.site.clone());
         }
+        self.indexes();
         RuntimePlan {
             engine: engine.map(|at| at.value),
             socket: text(|runtime| &runtime.socket).map(|path| self.path(&path)),
@@ -65,7 +66,10 @@ impl Resolver<'_> {
     pub(super) fn started(&mut self, name: &At<String>, server: &Server) -> Option<(http::Uri, RunPlan)> {
         if let Some(url) = server.url.given() {
             self.problems
-                .error(url.site.clone(), "`url` is where a server is, `image` and `command` start one")
+                .error(
+                    url.site.clone(),
+                    "`url` is where a server is, `image`, `package` and `command` start one",
+                )
                 .label("keep one of them");
             return None;
         }
@@ -73,7 +77,7 @@ impl Resolver<'_> {
         // All of them are looked at, whatever the others come to.
         let program = self.program(name, server, engine);
         let transport = self.transport(server);
-        let permissions = self.permissions(server);
+        let permissions = self.permissions(server, engine);
         let environment = self.environment(server);
         let secrets = self.run_secrets(server);
         let idle = server.idle.value().map_or(IDLE, |period| period.0);
@@ -96,6 +100,9 @@ impl Resolver<'_> {
         let settings = [
             ("allow_tags", place(&server.allow_tags)),
             ("pull", place(&server.pull)),
+            ("entry", place(&server.entry)),
+            ("base_image", place(&server.base_image)),
+            ("install_scripts", place(&server.install_scripts)),
             ("engine", place(&server.engine)),
             ("transport", place(&server.transport)),
             ("permissions", place(&server.permissions)),
@@ -109,7 +116,7 @@ impl Resolver<'_> {
             self.problems
                 .error(place, format!("`{setting}` is for a server that is started here"))
                 .label("this server is not")
-                .help("give its `image` (or `command`) instead of `url`, or remove the line");
+                .help("give its `image` (or `package`, or `command`) instead of `url`, or remove the line");
         }
     }
 
@@ -130,6 +137,21 @@ impl Resolver<'_> {
     }
 
     fn program(&mut self, name: &At<String>, server: &Server, engine: Option<EngineWord>) -> Option<Program> {
+        let pull = match server.pull.or(PullWord::Missing) {
+            PullWord::Missing => Pull::Missing,
+            PullWord::Always => Pull::Always,
+            PullWord::Never => Pull::Never,
+        };
+        if let Some(package) = server.package.given() {
+            if let Some(image) = server.image.given() {
+                self.problems
+                    .error(image.site.clone(), "`image` and `package` are two things to run")
+                    .label("keep one of them");
+                return None;
+            }
+            return self.package(package, server, engine, pull);
+        }
+        self.only_for_packages(server);
         let command = server.command.value().map(|many| many.values().cloned().collect::<Vec<_>>());
         let Some(image) = server.image.given() else {
             return self.own_program(name, server, command?, engine);
@@ -156,11 +178,6 @@ impl Resolver<'_> {
                 .help("a tag can be made another image at any time: write NAME@sha256:..., or `allow_tags: true` beside it");
             return None;
         }
-        let pull = match server.pull.or(PullWord::Missing) {
-            PullWord::Missing => Pull::Missing,
-            PullWord::Always => Pull::Always,
-            PullWord::Never => Pull::Never,
-        };
         Some(Program::Image {
             reference: image.value.clone(),
             command: command.unwrap_or_default(),
@@ -223,10 +240,11 @@ impl Resolver<'_> {
         Some((url?, Transport::Http { port: number, path }))
     }
 
-    fn permissions(&mut self, server: &Server) -> Permissions {
+    fn permissions(&mut self, server: &Server, engine: Option<EngineWord>) -> Permissions {
         let mut permissions = Permissions::default();
         let Some(written) = server.permissions.given() else { return permissions };
-        if server.image.is_absent() {
+        let confined = !server.package.is_absent() && engine != Some(EngineWord::Process);
+        if server.image.is_absent() && !confined {
             self.problems
                 .warning(written.site.clone(), "a plain process is not held to `permissions`")
                 .label("not enforced but for memory and processes");
@@ -358,6 +376,6 @@ fn is_digest(text: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
+pub(super) fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
     field.given().map(|at| at.site.clone())
 }
