@@ -11,8 +11,8 @@ use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
 use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
 use crate::commands::{
-    check, completions, connect, demo, doctor, explain, revoke, run, schema, serve, servers, setup, token,
-    version,
+    check, completions, connect, demo, doctor, explain, revoke, run, schema, secret, serve, servers, setup,
+    token, version,
 };
 use crate::exit::Exit;
 use crate::logging;
@@ -171,6 +171,9 @@ Examples:
   safeconduct revoke --issuer corp --session 08a5019c-17e1-4977-8f42-65a12843ea02
   safeconduct revoke --user alice --admin http://127.0.0.1:9090 --output json | jq .credentials")]
     Revoke(revoke::Question),
+    /// Keep secrets that the configuration refers to: in an encrypted file, or in the system's keyring.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Look at a token, or run a chain with it.
     #[command(subcommand)]
     Token(token::Command),
@@ -272,6 +275,7 @@ impl Command {
             Self::Doctor(question) => doctor::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Revoke(question) => revoke::run(&question),
+            Self::Secret(command) => secret::run(&command, Paint::of_stderr()),
             Self::Token(command) => token::run(&command, Paint::of_stdout(), Paint::of_stderr()),
             Self::Setup(question) => setup::run(&question, Paint::of_stderr()),
             Self::Schema => schema::run(),

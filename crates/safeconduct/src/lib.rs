@@ -9,3 +9,4 @@ pub mod config;
 pub mod exit;
 mod logging;
 pub mod present;
+mod secrets;

@@ -106,6 +106,7 @@ fn stamps(plan: &Plan, config: &Path) -> Stamps {
     let mut files = vec![config.to_owned()];
     files.extend(plan.tls.iter().flat_map(|tls| [tls.cert.clone(), tls.key.clone()]));
     files.extend(plan.ca_file.clone());
+    files.extend(plan.runtime.sealed.iter().cloned());
     files.extend(plan.issuers.iter().filter_map(|issuer| match &issuer.keys {
         KeysPlan::JwksFile(path) => Some(path.clone()),
         KeysPlan::Discovery | KeysPlan::JwksUri(_) => None,

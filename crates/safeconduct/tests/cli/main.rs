@@ -19,6 +19,7 @@ mod gallery;
 mod help;
 mod program;
 mod run;
+mod secret;
 mod serve;
 mod setup;
 mod snapshot;

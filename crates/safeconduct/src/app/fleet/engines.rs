@@ -80,6 +80,7 @@ pub(crate) async fn connect(
     };
     let mut settings = Settings::new(plan.owner.as_str());
     settings.state = vec![state::directory(plan), state::home()];
+    settings.state.extend(plan.sealed.iter().cloned());
     settings.program = std::env::current_exe().ok();
     settings.egress = Common { log, ..Common::default() };
     settings.progress = Arc::new(Pulls);

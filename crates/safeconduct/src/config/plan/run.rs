@@ -25,6 +25,9 @@ pub struct RuntimePlan {
     pub start: Duration,
     /// Name of this gateway at the engine, the same after a restart.
     pub owner: String,
+    /// The encrypted file with secrets, and its key if that is a file. No server sees them, and a change of them is a
+    /// reload.
+    pub sealed: Vec<PathBuf>,
 }
 
 impl RuntimePlan {
@@ -38,6 +41,7 @@ impl RuntimePlan {
             per_caller: 10,
             start: Duration::from_secs(60),
             owner: String::new(),
+            sealed: Vec::new(),
         }
     }
 }

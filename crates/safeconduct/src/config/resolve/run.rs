@@ -44,6 +44,7 @@ impl Resolver<'_> {
             instances: number(runtime.and_then(|runtime| runtime.instances.given()), INSTANCES),
             per_caller: number(runtime.and_then(|runtime| runtime.per_caller.given()), PER_CALLER),
             owner: self.owner(),
+            sealed: self.sealed_paths(),
             start: runtime.and_then(|runtime| runtime.start.value()).map_or(START, |period| period.0),
         }
     }
