@@ -91,37 +91,31 @@ impl Package {
     /// What a person would type to run it on this machine, without a container.
     pub fn command(&self) -> Vec<String> {
         let Name { scheme, name, version } = &self.name;
-        let mut command: Vec<String> = match scheme {
+        let index = self.build.index.as_ref();
+        let mut command = vec![scheme.word().to_owned()];
+        match scheme {
             Scheme::Uvx => {
-                let from =
-                    version.as_ref().map_or_else(|| name.clone(), |version| format!("{name}=={version}"));
-                vec!["uvx".into(), "--from".into(), from]
+                command.extend(index.map(|url| format!("--default-index={url}")));
+                command.extend((!self.build.scripts).then(|| "--no-build".to_owned()));
+                let exact = version.as_ref().map(|version| format!("{name}=={version}"));
+                command.extend(["--from".to_owned(), exact.unwrap_or_else(|| name.clone())]);
+                command.push(self.entry.clone().unwrap_or_else(|| self.name.short().to_owned()));
             }
             Scheme::Npx => {
-                let version = version.as_deref().unwrap_or("latest");
-                let ignore = format!("--ignore-scripts={}", !self.build.scripts);
-                vec!["npx".into(), "--yes".into(), ignore, format!("--package={name}@{version}"), "--".into()]
+                command.extend(index.map(|url| format!("--registry={url}")));
+                command.extend(["--yes".to_owned(), format!("--ignore-scripts={}", !self.build.scripts)]);
+                let exact = format!("{name}@{}", version.as_deref().unwrap_or("latest"));
+                match &self.entry {
+                    Some(entry) => {
+                        command.extend([format!("--package={exact}"), "--".to_owned(), entry.clone()])
+                    }
+                    // Which program a package has, npx finds out itself.
+                    None => command.extend(["--".to_owned(), exact]),
+                }
             }
-        };
-        if self.build.index.is_some() || (*scheme == Scheme::Uvx && !self.build.scripts) {
-            let flags = command.len().min(1);
-            let extra = self.flags();
-            command.splice(flags..flags, extra);
         }
-        command.push(self.entry.clone().unwrap_or_else(|| self.name.short().to_owned()));
         command.extend(self.arguments.iter().cloned());
         command
-    }
-
-    fn flags(&self) -> Vec<String> {
-        let index = self.build.index.clone();
-        match self.name.scheme {
-            Scheme::Uvx => {
-                let index = index.map(|url| format!("--default-index={url}"));
-                index.into_iter().chain((!self.build.scripts).then(|| "--no-build".to_owned())).collect()
-            }
-            Scheme::Npx => index.map(|url| format!("--registry={url}")).into_iter().collect(),
-        }
     }
 }
 
@@ -297,6 +291,12 @@ mod tests {
             "--",
             "c",
         ];
+        assert_eq!(package.command(), expected);
+        package.entry = None;
+        package.build.index = None;
+        package.build.scripts = true;
+        package.arguments.push("stdio".into());
+        let expected = ["npx", "--yes", "--ignore-scripts=false", "--", "@a/b@1.0.0", "stdio"];
         assert_eq!(package.command(), expected);
     }
 }
