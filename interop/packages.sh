@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Servers that come as packages of PyPI and npm: an image is built of each, once, on a base image of this machine's own
-# parts; then they run confined, and an official client sees the same as without container and gateway. Uses an engine
-# of its own (Debian's docker.io, as root), and stops it again.
+# parts; then they run confined, and an official client sees the same as without container and gateway. Uses engines
+# of its own (Debian's docker.io and podman, as root), and stops them again.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ "$(id -u)" = 0 ] || fail 'needs root: it starts a container engine'
-if ! command -v dockerd >/dev/null || ! command -v runc >/dev/null || ! command -v busybox >/dev/null || [ ! -x /usr/bin/python3 ]; then
-  note 'installing the engine'
+if ! command -v dockerd >/dev/null || ! command -v runc >/dev/null || ! command -v busybox >/dev/null ||
+  ! command -v podman >/dev/null || [ ! -x /usr/bin/python3 ]; then
+  note 'installing the engines'
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io runc busybox-static python3 >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    docker.io podman runc busybox-static python3 >/dev/null
 fi
-need docker dockerd busybox npm node curl
+need docker dockerd podman busybox npm node curl
 install_node
 install_python
 build_equipment
@@ -130,7 +132,7 @@ note 'an index of the operator'
 INDEX=127.0.0.1:$(free_port)
 start index python3 "$INTEROP/packages/index.py" "$WORK/index" "${INDEX##*:}"
 wait_until 20 'the index to answer' curl -sf "http://$INDEX/simple/interop-own/"
-GATEWAY='' && start_gateway packages-own "IDP=$IDP_URL" "SOCKET=$SOCKET" "BASE=$BASE" "INDEX=http://$INDEX"
+GATEWAY='' && start_gateway packages-own "IDP=$IDP_URL" "SOCKET=$SOCKET" "BASE=$BASE" "INDEX=http://$INDEX" ENGINE=docker
 wait_until 120 'the package to be built' built uvx:interop-own@1.0
 status=$(asked own "$INTEROP_ALICE" tools/call "{\"name\":\"status\",\"arguments\":{},$META}" status)
 check 'the package of that index answers, and was taken from there' grep -q 'GET /simple/interop-own/interop_own' "$RUN/index.log"
@@ -149,6 +151,25 @@ sed -i 's/interop-source@1.0/interop-source@1.0\n    install_scripts: true/' "$R
 wait_until 30 'the change to be read' says reloaded
 ran() { asked source "$INTEROP_ALICE" tools/list "{$META}" >/dev/null; grep -q code-ran "$RUN/index.log"; }
 check 'unless that is said' wait_until 60 'the package to run its code' ran
+end_gateway
+
+note 'the same with Podman'
+printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/podman/root"\nrunroot = "%s/podman/run"\n' "$WORK" "$WORK" >"$WORK/storage.conf"
+# There is no systemd to ask for control groups.
+printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >"$WORK/containers.conf"
+export CONTAINERS_CONF=$WORK/containers.conf CONTAINERS_STORAGE_CONF=$WORK/storage.conf
+start podman podman system service --time=0 "unix://$WORK/podman.sock"
+wait_until 60 'podman to answer' curl -sf --unix-socket "$WORK/podman.sock" http://engine/_ping
+docker save base:local | podman load >/dev/null 2>&1
+: >"$RUN/gateway.log"
+GATEWAY='' && start_gateway packages-own "IDP=$IDP_URL" "SOCKET=$WORK/podman.sock" "BASE=$(podman images -q --no-trunc)" \
+  "INDEX=http://$INDEX" ENGINE=podman
+wait_until 120 'the package to be built' built uvx:interop-own@1.0
+status=$(asked own "$INTEROP_ALICE" tools/call "{\"name\":\"status\",\"arguments\":{},$META}" status)
+check 'Podman: inside it is nobody in particular' inside '\"uid\": 65532'
+check 'Podman: inside there is no network, though the build had one' inside '\"routes\": []'
+check 'Podman: the label says which package it is' [ "$(podman image inspect -f '{{index .Config.Labels "safeconduct.package"}}' \
+  "$(podman images -q localhost/safeconduct/uvx-interop-own)")" = uvx:interop-own@1.0 ]
 end_gateway
 
 echo "$passed passed, $failed failed"
