@@ -5,7 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 declare -a lines
 worst=0 passed=0 failed=0
-for run in conformance client-scenarios clients servers stdio keycloak oidc-provider sdks aws vendors engine containers; do
+for run in conformance client-scenarios clients servers stdio keycloak oidc-provider sdks aws vendors secrets engine \
+  containers packages; do
   began=$SECONDS
   echo "== $run"
   mkdir -p .cache

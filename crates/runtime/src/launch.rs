@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use safeconduct_core::secret::Secret;
 
+use crate::package::Package;
+
 /// Where the in-memory files of a container are.
 pub const FILES: &str = "/run/safeconduct";
 
@@ -42,6 +44,8 @@ pub enum Program {
         /// Whether it is fetched.
         pull: Pull,
     },
+    /// A package, which a container engine makes an image of, once; the engine `process` runs it with `uvx` or `npx`.
+    Package(Package),
     /// A program of this machine, for the engine `process` only.
     Command {
         /// Program and arguments.

@@ -13,5 +13,6 @@ pub mod inside;
 pub mod launch;
 pub mod logs;
 pub mod masks;
+pub mod package;
 pub mod stdio;
 pub mod supervise;

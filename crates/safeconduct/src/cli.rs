@@ -11,8 +11,8 @@ use crate::commands::run::RunArgs;
 use crate::commands::serve::Failure;
 use crate::commands::servers::{ListArgs, LogsArgs, StopArgs};
 use crate::commands::{
-    check, completions, connect, demo, doctor, explain, lock, revoke, run, schema, serve, servers, setup,
-    token, version,
+    check, completions, connect, demo, doctor, explain, lock, revoke, run, schema, secret, serve, servers,
+    setup, token, version,
 };
 use crate::exit::Exit;
 use crate::logging;
@@ -73,13 +73,16 @@ Examples:
         #[command(flatten)]
         file: File,
     },
-    /// Run one MCP server behind the gateway, without a file: an image, confined, or a program, or one that runs already.
+    /// Run one MCP server behind the gateway, without a file: an image or a package, confined, or a
+    /// program, or one that runs already.
     ///
     /// Without --issuer an identity provider for this machine is started with it, where you say who you are: no account
     /// anywhere is needed.
     #[command(after_help = "\
 Examples:
   safeconduct run ghcr.io/acme/weather-mcp@sha256:... --allow api.weather.example:443
+  safeconduct run uvx:mcp-server-time@2025.7.1 -- --local-timezone Europe/Berlin
+  safeconduct run npx:@modelcontextprotocol/server-everything@2025.7.1
   safeconduct run https://mcp.example.com/mcp --api-key env:EXAMPLE_KEY
   safeconduct run -- npx -y @modelcontextprotocol/server-memory
   safeconduct run --print-config ghcr.io/acme/weather-mcp@sha256:... > safeconduct.yaml")]
@@ -179,6 +182,9 @@ Examples:
   safeconduct lock approve --server orders --tool send
   safeconduct lock --output json | jq '.servers[] | select(.quarantined != [])'")]
     Lock(lock::LockArgs),
+    /// Keep secrets that the configuration refers to: in an encrypted file, or in the system's keyring.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Look at a token, or run a chain with it.
     #[command(subcommand)]
     Token(token::Command),
@@ -281,6 +287,7 @@ impl Command {
             Self::Explain(question) => explain::run(&question, Paint::of_stdout(), Paint::of_stderr()),
             Self::Revoke(question) => revoke::run(&question),
             Self::Lock(args) => lock::run(&args),
+            Self::Secret(command) => secret::run(&command, Paint::of_stderr()),
             Self::Token(command) => token::run(&command, Paint::of_stdout(), Paint::of_stderr()),
             Self::Setup(question) => setup::run(&question, Paint::of_stderr()),
             Self::Schema => schema::run(),

@@ -10,3 +10,4 @@ pub mod exit;
 pub mod lock;
 mod logging;
 pub mod present;
+mod secrets;

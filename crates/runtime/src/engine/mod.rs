@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub use self::listener::Listener;
-use crate::launch::{Ladder, Launch};
+use crate::launch::{Ladder, Launch, Program};
 
 /// What an engine's functions give, without a generic for each.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
@@ -33,6 +33,15 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// See [`EngineError`]; whatever was made by then is taken away again.
     fn prepare<'a>(&'a self, launch: &'a Launch) -> Doing<'a, Box<dyn Place>>;
+
+    /// Makes what takes long and is made once, ahead of the first start: the image of a package. Does nothing for
+    /// programs that need no such thing.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; a start then says the same.
+    fn make_ready<'a>(&'a self, _program: &'a Program) -> Doing<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A place made for one instance. Dropped without [`Place::start`], it is taken away in the background.

@@ -59,7 +59,7 @@ impl Engine for ProcessEngine {
 
     fn prepare<'a>(&'a self, launch: &'a Launch) -> Doing<'a, Box<dyn Place>> {
         Box::pin(async move {
-            if !matches!(launch.program, Program::Command { .. }) {
+            if matches!(launch.program, Program::Image { .. }) {
                 let what =
                     "the engine `process` runs programs of this machine; an image needs docker or podman";
                 return Err(EngineError::Forbidden(what.into()));
@@ -128,8 +128,12 @@ impl Place for Prepared {
 
     fn start<'a>(self: Box<Self>, launch: &'a Launch) -> Doing<'a, Arc<dyn Instance>> {
         Box::pin(async move {
-            let Program::Command { arguments, directory } = &launch.program else {
-                return Err(EngineError::Forbidden("not a program of this machine".into()));
+            let (arguments, directory) = match &launch.program {
+                Program::Command { arguments, directory } => (arguments.clone(), directory.clone()),
+                Program::Package(package) => (package.command(), None),
+                Program::Image { .. } => {
+                    return Err(EngineError::Forbidden("not a program of this machine".into()));
+                }
             };
             let Some((program, arguments)) = arguments.split_first() else {
                 return Err(EngineError::Missing("there is no program to run".into()));

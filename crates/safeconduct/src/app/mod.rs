@@ -13,6 +13,7 @@ mod rehearsal;
 mod reload;
 mod revoker;
 mod running;
+mod state;
 mod tls;
 
 pub(crate) use fleet::container_engine;

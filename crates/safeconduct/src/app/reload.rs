@@ -92,6 +92,9 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     if old.telemetry != new.telemetry {
         return Some("telemetry");
     }
+    if old.runtime != new.runtime {
+        return Some("runtime");
+    }
     if (old.limits.connections, old.limits.credentials) != (new.limits.connections, new.limits.credentials) {
         return Some("limits.connections or limits.credentials");
     }
@@ -106,6 +109,7 @@ fn stamps(plan: &Plan, config: &Path) -> Stamps {
     let mut files = vec![config.to_owned()];
     files.extend(plan.tls.iter().flat_map(|tls| [tls.cert.clone(), tls.key.clone()]));
     files.extend(plan.ca_file.clone());
+    files.extend(plan.runtime.sealed.iter().cloned());
     files.extend(plan.issuers.iter().filter_map(|issuer| match &issuer.keys {
         KeysPlan::JwksFile(path) => Some(path.clone()),
         KeysPlan::Discovery | KeysPlan::JwksUri(_) => None,

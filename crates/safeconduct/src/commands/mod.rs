@@ -11,6 +11,7 @@ mod pick;
 pub mod revoke;
 pub mod run;
 pub mod schema;
+pub mod secret;
 pub mod serve;
 pub mod servers;
 pub mod setup;

@@ -94,7 +94,9 @@ fn value_after(line: &str, colon: usize) -> Option<Range<usize>> {
 // True for what says where a secret is, and for URLs and URNs, which are looked at by `url_users`.
 fn is_reference(value: &str) -> bool {
     let bare = value.trim_start_matches(['"', '\'']);
-    ["env:", "file:", "http:", "https:", "urn:", "inline:"].iter().any(|start| bare.starts_with(start))
+    ["env:", "file:", "keyring:", "encrypted:", "http:", "https:", "urn:", "inline:"]
+        .iter()
+        .any(|start| bare.starts_with(start))
 }
 
 // From `-----BEGIN` to the end of its `-----END` line, or of the text.

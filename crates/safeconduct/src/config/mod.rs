@@ -23,6 +23,8 @@ pub use resolve::Surroundings;
 
 use std::path::Path;
 
+use crate::secrets::sealed::SealedFile;
+
 use decode::Decode;
 use problem::Problems;
 use resolve::Resolver;
@@ -77,6 +79,33 @@ fn written(path: &Path) -> Result<Option<raw::File>, String> {
     Ok(raw::File::decode(&node, &mut Problems::default()))
 }
 
+/// The encrypted file that a configuration names, whatever else is wrong with it: secrets that it refers to may be missing yet.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub(crate) fn sealed_file(path: &Path) -> Result<SealedFile, Report> {
+    let name = path.display().to_string();
+    let mut problems = Problems::default();
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| {
+        problems.error(0..0, format!("cannot read the configuration: {error}"));
+        String::new()
+    });
+    let found = match node::parse(&text) {
+        Ok(_) if text.is_empty() => None,
+        Ok(node) => raw::File::decode(&node, &mut Problems::default()).and_then(|file| {
+            Resolver::new(&Surroundings::of_process(path), &mut problems, &file).sealed_file(0..0)
+        }),
+        Err(unreadable) => {
+            problems.error(unreadable.span, format!("this is not YAML: {}", unreadable.message));
+            None
+        }
+    };
+    if found.is_none() && problems.found.is_empty() {
+        problems.error(0..0, "the configuration does not hold up").help("safeconduct check says why");
+    }
+    found.ok_or_else(|| finish(None, &name, &text, problems).report)
+}
+
 /// The same for a text whose surroundings are given.
 pub fn read(name: &str, text: &str, surroundings: &Surroundings) -> Loaded {
     let mut problems = Problems::default();
@@ -90,7 +119,7 @@ pub fn read(name: &str, text: &str, surroundings: &Surroundings) -> Loaded {
         }
     };
     let plan = match raw::File::decode(&node, &mut problems) {
-        Some(file) => Resolver { surroundings, problems: &mut problems, file: &file }.plan(),
+        Some(file) => Resolver::new(surroundings, &mut problems, &file).plan(),
         None => None,
     };
     finish(plan, name, text, problems)

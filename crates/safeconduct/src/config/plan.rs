@@ -386,6 +386,10 @@ pub enum SecretOrigin {
     Env(String),
     /// A file, which may change while the program runs.
     File(PathBuf),
+    /// An item of the system's keyring, read when the plan was made.
+    Keyring(String),
+    /// A name in the encrypted file, read when the plan was made; a change of that file is a reload.
+    Encrypted(String),
     /// The configuration file itself.
     Inline,
 }
@@ -395,6 +399,8 @@ impl fmt::Display for SecretOrigin {
         match self {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Keyring(item) => write!(f, "keyring:{item}"),
+            Self::Encrypted(name) => write!(f, "encrypted:{name}"),
             Self::Inline => f.write_str("inline"),
         }
     }

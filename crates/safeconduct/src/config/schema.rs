@@ -60,7 +60,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Timeouts", "`timeouts`"),
     ("Sessions", "`sessions`"),
     ("Telemetry", "`telemetry`"),
+    ("Secrets", "`secrets`"),
     ("Runtime", "`runtime`"),
+    ("Build", "`runtime.build`"),
 ];
 
 const PREFACE: &str = "\
@@ -70,9 +72,9 @@ This page is made from the program itself (`safeconduct schema` prints the same 
 `safeconduct check` tells every problem of a file at once, without the network.
 
 How values are written: durations `250ms`, `30s`, `15m`, `1h`, `1d` · sizes `64KiB`, `4MiB` or bytes · rates `10/s`,
-`120/min`, `5000/h` · lists `[a, b]`, or the only element without brackets · secrets by reference, `env:NAME` or
-`file:PATH` (`inline:TEXT` is taken with a warning; anything else is refused and never printed) · relative paths start
-at the directory of the file. A setting that is not listed here is an error, with the nearest known name.
+`120/min`, `5000/h` · lists `[a, b]`, or the only element without brackets · secrets by reference, `env:NAME`,
+`file:PATH`, `keyring:SERVICE/NAME` or `encrypted:NAME` (`inline:TEXT` is taken with a warning; anything else is refused and never
+printed) · relative paths start at the directory of the file. A setting that is not listed here is an error, with the nearest known name.
 
 Put this line on top of a file to have it completed and checked while you type:
 

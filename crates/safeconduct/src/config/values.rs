@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::decode::{At, Decode, at, expected};
 use super::node::{Kind, Node};
 use super::problem::Problems;
+use crate::secrets::is_name;
+use crate::secrets::keyring::Item;
 
 impl Decode for String {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -338,13 +340,17 @@ macro_rules! choice {
 }
 pub(crate) use choice;
 
-/// A secret by reference: `env:NAME`, `file:PATH`, or, said aloud, `inline:TEXT`.
+/// A secret by reference: `env:NAME`, `file:PATH`, `keyring:SERVICE/NAME`, `encrypted:NAME`, or, said aloud, `inline:TEXT`.
 #[derive(Clone)]
 pub(crate) enum SecretText {
     /// An environment variable.
     Env(String),
     /// A file; a line break at its end is not part of the secret.
     File(String),
+    /// In the system's keyring.
+    Keyring(Item),
+    /// In the encrypted file that the section `secrets` names.
+    Encrypted(String),
     /// In the file itself.
     Inline(String),
 }
@@ -353,7 +359,11 @@ impl Decode for SecretText {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let (Kind::Text(text) | Kind::Number(text)) = &node.kind else {
             problems.keep_secret(node);
-            expected(node, problems, "a secret by reference: `env:NAME` or `file:PATH`");
+            expected(
+                node,
+                problems,
+                "a secret by reference: `env:NAME`, `file:PATH`, `keyring:SERVICE/NAME` or `encrypted:NAME`",
+            );
             return None;
         };
         if let Some(name) = text.strip_prefix("env:").filter(|name| !name.is_empty()) {
@@ -361,6 +371,26 @@ impl Decode for SecretText {
         }
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Some(Self::File(path.to_owned()));
+        }
+        if let Some(item) = text.strip_prefix("keyring:") {
+            let item = Item::read(item);
+            if item.is_none() {
+                problems
+                    .error(node.site.clone(), "no item of a keyring")
+                    .label("expected `keyring:SERVICE/NAME`");
+            }
+            return item.map(Self::Keyring);
+        }
+        if let Some(name) = text.strip_prefix("encrypted:") {
+            if !is_name(name) {
+                let help = "letters, digits, `.`, `_` and `-`";
+                problems
+                    .error(node.site.clone(), "no name of an encrypted secret")
+                    .label("expected `encrypted:NAME`")
+                    .help(help);
+                return None;
+            }
+            return Some(Self::Encrypted(name.to_owned()));
         }
         problems.keep_secret(node);
         if let Some(secret) = text.strip_prefix("inline:").filter(|secret| !secret.is_empty()) {
@@ -373,7 +403,7 @@ impl Decode for SecretText {
         problems
             .error(node.site.clone(), "a secret is given by reference, not by value")
             .label("not a reference (its value is not shown)")
-            .help("write `env:NAME` or `file:PATH`; for a try on a laptop `inline:` in front of the value");
+            .help("write `env:NAME`, `file:PATH`, `keyring:SERVICE/NAME` or `encrypted:NAME`; for a try on a laptop `inline:` in front of the value");
         None
     }
 }
@@ -388,7 +418,7 @@ impl JsonSchema for SecretText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "title": "secret", "pattern": "^(env|file|inline):." })
+        json_schema!({ "type": "string", "title": "secret", "pattern": "^(env|file|keyring|encrypted|inline):." })
     }
 }
 

@@ -7,7 +7,7 @@ use safeconduct::config::schema;
 use crate::program::{Ran, directory, of_crate, safeconduct};
 use crate::snapshot;
 
-const DOCUMENTS: [&str; 16] = [
+const DOCUMENTS: [&str; 18] = [
     "README.md",
     "docs/guide.md",
     "docs/policy.md",
@@ -17,6 +17,8 @@ const DOCUMENTS: [&str; 16] = [
     "docs/configuration.md",
     "docs/lock.md",
     "docs/guides/auth0.md",
+    "docs/guides/packages.md",
+    "docs/secrets.md",
     "docs/guides/aws.md",
     "docs/guides/entra.md",
     "docs/guides/google.md",
@@ -174,7 +176,8 @@ fn every_setting_that_the_documents_name_is_one() {
         let text = document(name);
         for span in text.split('`').skip(1).step_by(2) {
             let Some((section, field)) = span.split_once('.') else { continue };
-            let told = ["tls", "audit", "limits", "timeouts", "sessions", "telemetry"].contains(&section);
+            let told =
+                ["tls", "audit", "limits", "timeouts", "sessions", "telemetry", "runtime"].contains(&section);
             let plain = !field.is_empty() && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             assert!(!told || !plain || known(section, field), "{name} speaks of `{span}`");
         }

@@ -20,6 +20,7 @@ mod help;
 mod lock;
 mod program;
 mod run;
+mod secret;
 mod serve;
 mod setup;
 mod snapshot;

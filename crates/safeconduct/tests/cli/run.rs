@@ -88,6 +88,9 @@ fn what_cannot_be_run_is_said_before_anything_starts() {
             vec!["run", "http://127.0.0.1:9/mcp", "--allow", "x:1"],
             "`permissions` is for a server that is started here",
         ),
+        (vec!["run", "uvx:mcp-server-time"], "names no version"),
+        (vec!["run", "npx:mcp-server@latest"], "names no version"),
+        (vec!["run", "npx:mcp-server@^1.0.0"], "the version is not exact"),
         (vec!["run"], "required"),
         (vec!["run", "--env", "X", "--", "true"], "--env is NAME=VALUE"),
     ] {
@@ -95,4 +98,56 @@ fn what_cannot_be_run_is_said_before_anything_starts() {
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.people);
         assert!(ran.people.contains(words), "{arguments:?}: {}", ran.people);
     }
+}
+
+#[test]
+fn a_package_becomes_a_file_that_check_accepts() {
+    let here = directory("run-package");
+    let package = "npx:@modelcontextprotocol/server-everything@2025.7.1";
+    let base = format!("node@sha256:{}", "0".repeat(64));
+    let printed = safeconduct(
+        &here,
+        &[],
+        &[
+            "run",
+            "--print-config",
+            "--entry",
+            "mcp-server-everything",
+            "--base-image",
+            &base,
+            "--index",
+            "https://npm.example.com/",
+            "--build-network",
+            "builds",
+            package,
+            "--",
+            "stdio",
+        ],
+    );
+    assert_eq!((printed.code, printed.people.as_str()), (0, ""));
+    for expected in [
+        "server-everything:",
+        package,
+        "entry: mcp-server-everything",
+        &base,
+        "npm_registry: https://npm.example.com/",
+        "network: builds",
+        "- stdio",
+    ] {
+        assert!(printed.data.contains(expected), "{expected} is not in\n{}", printed.data);
+    }
+    std::fs::write(here.join("safeconduct.yaml"), &printed.data).unwrap();
+    std::fs::create_dir(here.join("policies")).unwrap();
+    let policy = "permit (principal, action, resource in Server::\"server-everything\");";
+    std::fs::write(here.join("policies/all.cedar"), policy).unwrap();
+    let checked = safeconduct(&here, &[], &["check"]);
+    assert_eq!(checked.code, 0, "{}\n{}", checked.people, printed.data);
+    // Without a container it is run only by who asks for that by name, and then by what this machine has.
+    let python =
+        safeconduct(&here, &[], &["run", "--print-config", "uvx:mcp-server-time@1.0", "--engine", "process"]);
+    assert!(
+        python.data.contains("engine: process") && python.data.contains("mcp-server-time:"),
+        "{}",
+        python.data
+    );
 }

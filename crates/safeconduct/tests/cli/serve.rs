@@ -29,10 +29,16 @@ impl Served {
 
     /// Any command that serves until it is told to end.
     pub(crate) fn spawn(here: PathBuf, arguments: &[&str]) -> Self {
+        Self::spawn_with(here, arguments, &[])
+    }
+
+    /// The same, with this environment.
+    pub(crate) fn spawn_with(here: PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_safeconduct"))
             .args(arguments)
             .current_dir(&here)
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -197,4 +203,50 @@ fn where_no_gateway_takes_orders_nothing_is_revoked_and_that_is_said() {
     assert_eq!((unreachable.code, unreachable.data.as_str()), (1, ""));
     assert!(unreachable.people.contains(&gone), "{}", unreachable.people);
     assert_eq!(safeconduct(&here, &[], &["revoke"]).code, 2, "nobody is named");
+}
+
+#[test]
+fn a_second_gateway_on_the_same_state_directory_is_refused_until_the_first_is_gone_however_it_went() {
+    let listen = "listen: 127.0.0.1:0\nruntime: { state: state }\n";
+    let first = laid_out("state", listen);
+    let second = laid_out("state-second", "");
+    let there = first.join("state").display().to_string();
+    write(&second, &format!("listen: 127.0.0.1:0\nruntime: {{ state: '{there}' }}\n"));
+    let mut served = Served::spawn(first.clone(), &["serve"]);
+    served.says("listening on ");
+    let refused = safeconduct(&second, &[], &["serve"]);
+    assert_eq!((refused.code, refused.data.as_str()), (1, ""), "{}", refused.people);
+    let named = format!("another gateway has it (process {}", served.child.id());
+    assert!(refused.people.contains(&named) && refused.people.contains(&there), "{}", refused.people);
+    // The first has not noticed anything; killed, it cannot clean up.
+    served.signal("-KILL");
+    assert!(!served.ends().success());
+    assert!(first.join("state/lock").exists());
+    let mut next = Served::spawn(second, &["serve"]);
+    next.says("listening on ");
+    next.signal("-TERM");
+    assert_eq!(next.ends().code(), Some(0));
+    assert!(!first.join("state").exists(), "nothing is left of it");
+}
+
+#[test]
+fn a_file_that_is_served_already_is_not_served_again_and_its_servers_are_left_alone() {
+    let here = laid_out("state-same-file", "");
+    let script = "listen: 127.0.0.1:0\nissuers: { corp: { issuer: 'https://idp.example.com', jwks_file: keys.json } }\n\
+        servers: { slow: { command: [sleep, '60'], engine: process, credential: none } }\n\
+        policy: some.cedar\naudit: { file: audit.jsonl }\n";
+    std::fs::write(here.join("safeconduct.yaml"), script).unwrap();
+    let home = here.display().to_string();
+    let spawn = || Served::spawn_with(here.clone(), &["serve"], &[("XDG_STATE_HOME", &home)]);
+    let mut served = spawn();
+    served.says("listening on ");
+    let second = safeconduct(&here, &[("XDG_STATE_HOME", &home)], &["serve"]);
+    assert_eq!(second.code, 1, "the same file is the same gateway: {}", second.people);
+    assert!(second.people.contains("another gateway has it"), "{}", second.people);
+    served.signal("-KILL");
+    served.ends();
+    let mut next = spawn();
+    next.says("listening on ");
+    next.signal("-TERM");
+    assert_eq!(next.ends().code(), Some(0));
 }

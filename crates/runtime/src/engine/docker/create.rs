@@ -16,6 +16,7 @@ use super::facts::Facts;
 use super::image::Image;
 use super::labels::labels;
 use super::mark::Mark;
+use super::no_container;
 use crate::engine::EngineError;
 use crate::launch::{FILES, Launch, Mount, Program, Transport};
 
@@ -59,11 +60,9 @@ impl Outfit<'_> {
         let stdio = self.launch.transport == Transport::Stdio;
         let command = match &self.launch.program {
             Program::Image { command, .. } => command.clone(),
-            Program::Command { .. } => {
-                return Err(EngineError::Forbidden(
-                    "a command of this machine runs in no container".to_owned(),
-                ));
-            }
+            // The image that was made of it begins with its program.
+            Program::Package(package) => package.arguments.clone(),
+            Program::Command { .. } => return Err(no_container()),
         };
         Ok(ContainerCreateBody {
             image: Some(self.image.id.clone()),

@@ -14,6 +14,7 @@
 
 mod ask;
 mod attach;
+mod build;
 mod create;
 mod door;
 mod error;
@@ -45,7 +46,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker as Api;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use self::facts::Facts;
 use self::find::{Address, Connected};
@@ -80,6 +81,8 @@ struct Inner {
     registries: Registries,
     around: Surroundings,
     turns: Semaphore,
+    /// Held while an image is built.
+    building: Mutex<()>,
 }
 
 /// Containers that are made or removed at the same time: more only hold each other up.
@@ -128,6 +131,7 @@ impl Docker {
             registries,
             around,
             turns: Semaphore::new(TURNS),
+            building: Mutex::default(),
         })))
     }
 
@@ -248,19 +252,24 @@ impl Engine for Docker {
                     launch.instance
                 )));
             }
-            let Program::Image { reference, allow_tag, pull, .. } = &launch.program else {
-                return Err(EngineError::Forbidden(
-                    "a command of this machine runs in no container".to_owned(),
-                ));
-            };
+            if let Program::Command { .. } = &launch.program {
+                return Err(no_container());
+            }
             let permissions = &launch.permissions;
             for mount in permissions.read.iter().chain(&permissions.write) {
                 self.mount(mount)?;
             }
-            let image = self.image(reference, *allow_tag, *pull).await?;
-            let moves = matches!(Reference::read(reference)?, Reference::Tag { .. });
-            let admitted = self.settings().images.admit(&launch.server, reference, moves, &image.id);
-            admitted.map_err(EngineError::Forbidden)?;
+            let image = match &launch.program {
+                Program::Image { reference, allow_tag, pull, .. } => {
+                    let image = self.image(reference, *allow_tag, *pull).await?;
+                    let moves = matches!(Reference::read(reference)?, Reference::Tag { .. });
+                    let admitted = self.settings().images.admit(&launch.server, reference, moves, &image.id);
+                    admitted.map_err(EngineError::Forbidden)?;
+                    image
+                }
+                Program::Package(package) => self.package(package).await?,
+                Program::Command { .. } => return Err(no_container()),
+            };
             let user = permissions.user.as_deref().or(image.config.user.as_deref()).unwrap_or_default();
             if let User::Id(id) = User::read(user) {
                 check(id, user, permissions.root)?;
@@ -274,4 +283,17 @@ impl Engine for Docker {
             Ok(Box::new(Prepared::new(self.clone(), image, launch)) as Box<dyn Place>)
         })
     }
+
+    fn make_ready<'a>(&'a self, program: &'a Program) -> Doing<'a, ()> {
+        Box::pin(async move {
+            match program {
+                Program::Package(package) => self.package(package).await.map(drop),
+                Program::Image { .. } | Program::Command { .. } => Ok(()),
+            }
+        })
+    }
+}
+
+fn no_container() -> EngineError {
+    EngineError::Forbidden("a command of this machine runs in no container".to_owned())
 }

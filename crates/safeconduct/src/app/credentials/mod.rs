@@ -99,9 +99,10 @@ fn endpoint(url: &str, allow_http: bool) -> Result<Endpoint, Failed> {
 pub(super) fn source(secret: &SecretValue) -> Result<SecretSource, Failed> {
     let made = match &secret.origin {
         SecretOrigin::File(path) => SecretSource::file(path.clone()),
-        SecretOrigin::Env(_) | SecretOrigin::Inline => {
-            SecretSource::given(Secret::new(secret.value.expose().to_vec()))
-        }
+        SecretOrigin::Env(_)
+        | SecretOrigin::Keyring(_)
+        | SecretOrigin::Encrypted(_)
+        | SecretOrigin::Inline => SecretSource::given(Secret::new(secret.value.expose().to_vec())),
     };
     made.map_err(|error| Failed::of(format!("secret {}", secret.origin), error))
 }

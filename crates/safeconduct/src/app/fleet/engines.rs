@@ -1,7 +1,6 @@
 //! The engines that are in use: each is looked for when a server first needs it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use safeconduct_runtime::engine::{Engine, EngineError};
 use tokio::sync::Mutex;
 
 use super::ways_out::WaysOut;
+use crate::app::state;
 use crate::config::plan::{EngineWord, RuntimePlan};
 
 /// See the module.
@@ -103,19 +103,13 @@ pub(crate) async fn connect(
         (None, _) => Wanted::Any,
     };
     let mut settings = Settings::new(plan.owner.as_str());
-    settings.state = vec![plan.state.clone().unwrap_or_else(default_state)];
+    settings.state = vec![state::directory(plan), state::home()];
+    settings.state.extend(plan.sealed.iter().cloned());
     settings.program = std::env::current_exe().ok();
     settings.egress = Common { log, ..Common::default() };
     settings.progress = Arc::new(Pulls);
     settings.images = images;
     Docker::find(&wanted, Surroundings::of_process(), settings).await
-}
-
-/// `$XDG_STATE_HOME/safeconduct` or `~/.local/state/safeconduct`.
-pub(crate) fn default_state() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    base.unwrap_or_else(std::env::temp_dir).join("safeconduct")
 }
 
 /// Pulls take long: what they do is in the log.

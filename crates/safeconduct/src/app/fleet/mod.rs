@@ -9,7 +9,7 @@ mod reaching;
 mod ways_out;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use safeconduct_core::audit::Sink;
 use safeconduct_core::revocation::Revocation;
@@ -17,7 +17,9 @@ use safeconduct_identity::acquire::Credentials;
 use safeconduct_proxy::admin::Lines;
 use safeconduct_proxy::gateway::Gateway;
 use safeconduct_runtime::delivery::Delivery;
+use safeconduct_runtime::engine::Engine;
 use safeconduct_runtime::engine::docker::Images;
+use safeconduct_runtime::launch::Program;
 use safeconduct_runtime::supervise::{BerthStatus, Berths, Bounds};
 use tokio::runtime::Handle;
 
@@ -30,6 +32,7 @@ use self::reaching::Reaching;
 use self::ways_out::WaysOut;
 use super::Failed;
 use super::revoker::Follower;
+use super::state::{self, Claim};
 use crate::config::Plan;
 use crate::config::plan::{DeliverPlan, ServerPlan};
 
@@ -39,6 +42,9 @@ pub(super) struct Fleet {
     engines: Engines,
     ways_out: Arc<WaysOut>,
     runtime: Handle,
+    state: std::path::PathBuf,
+    /// Taken with the first server that is started, or when the file names a directory.
+    claim: Mutex<Option<Claim>>,
 }
 
 impl Fleet {
@@ -59,14 +65,17 @@ impl Fleet {
         let watched = berths.clone();
         runtime.spawn(async move { watched.watch(move || sink.now()).await });
         let engines = Engines::new(&plan.runtime, ways_out.clone(), images);
-        Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone() })
+        let state = state::directory(&plan.runtime);
+        Arc::new(Self { berths, engines, ways_out, runtime: runtime.clone(), state, claim: Mutex::default() })
     }
 
     /// Takes over what a plan wants started. Blocks while an engine is looked for.
     ///
     /// # Errors
-    /// When there is no engine; then nothing changes.
+    /// When there is no engine, or the state directory is another gateway's; then nothing changes.
     pub(super) fn serve(&self, plan: &Plan, gateway: &Gateway) -> Result<(), Failed> {
+        // Before an engine is asked: the first thing that it does is to remove what an earlier run has left.
+        self.claim(plan)?;
         let mut all = Vec::new();
         for server in &plan.servers {
             let Some(run) = &server.run else { continue };
@@ -74,10 +83,29 @@ impl Fleet {
                 .runtime
                 .block_on(self.engines.engine(run.engine.or(plan.runtime.engine)))
                 .map_err(|error| Failed::of(format!("servers.{}", server.name), error))?;
+            self.make_ready(server.name.clone(), run.program.clone(), engine.clone());
             all.push(serving(plan, server, run, engine));
         }
         self.ways_out.known(gateway.entrance.servers.values());
         self.berths.serve(all);
+        Ok(())
+    }
+
+    /// What takes long is made ahead of the first call. When that fails, the call fails too, and says why.
+    fn make_ready(&self, server: String, program: Program, engine: Arc<dyn Engine>) {
+        self.runtime.spawn(async move {
+            if let Err(error) = engine.make_ready(&program).await {
+                tracing::warn!(server, %error, "is not ready to be started");
+            }
+        });
+    }
+
+    fn claim(&self, plan: &Plan) -> Result<(), Failed> {
+        let wanted = plan.runtime.state.is_some() || plan.servers.iter().any(|server| server.run.is_some());
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted && claim.is_none() {
+            *claim = Some(Claim::take(&self.state, plan.listen)?);
+        }
         Ok(())
     }
 
@@ -139,6 +167,7 @@ impl Fleet {
             self.berths.end().await;
             self.engines.end().await;
         });
+        drop(self.claim.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

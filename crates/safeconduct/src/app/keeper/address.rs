@@ -14,6 +14,7 @@ pub(super) fn address(server: &ServerPlan) -> String {
             let colon = name.get(slash..).and_then(|last| last.find(':')).map(|colon| slash + colon);
             colon.and_then(|colon| name.get(..colon)).unwrap_or(name).to_owned()
         }
+        Some(Program::Package(package)) => format!("{}:{}", package.name.scheme.word(), package.name.name),
         Some(Program::Command { arguments, .. }) => {
             let all = digest(&SHA256, arguments.join("\0").as_bytes());
             let short: String = all.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();

@@ -4,15 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use safeconduct_runtime::package::Name;
+
 use crate::config::plan::EngineWord;
 
 /// One server, behind the gateway, without a file.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// A container image (by digest, or a tag with --allow-tags) or the URL of a server that runs already.
-    #[arg(value_name = "IMAGE|URL", required_unless_present = "command")]
+    /// A container image (by digest, or a tag with --allow-tags), a package (uvx:NAME@VERSION or npx:NAME@VERSION), or the
+    /// URL of a server that runs already.
+    #[arg(value_name = "IMAGE|PACKAGE|URL", required_unless_present = "command")]
     pub target: Option<String>,
-    /// A program of this machine and its arguments, after `--`. With an image, it replaces the image's command.
+    /// A program of this machine and its arguments, after `--`. With an image, it replaces the image's command;
+    /// with a package, they are its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
     /// The server's name: it is served at /NAME/mcp. Default: made of the image, host or program.
@@ -75,9 +79,24 @@ pub struct RunArgs {
     /// Accepts an image that runs as root.
     #[arg(long)]
     pub root: bool,
-    /// Accepts an image by tag.
+    /// Accepts an image by tag, and a package without a version.
     #[arg(long)]
     pub allow_tags: bool,
+    /// The package's program, if it is not called like the package.
+    #[arg(long, value_name = "PROGRAM")]
+    pub entry: Option<String>,
+    /// The image that the package is built on.
+    #[arg(long, value_name = "IMAGE")]
+    pub base_image: Option<String>,
+    /// Lets the package's code run while it is installed.
+    #[arg(long)]
+    pub install_scripts: bool,
+    /// The index that the package comes from, instead of PyPI or npm's.
+    #[arg(long, value_name = "URL")]
+    pub index: Option<String>,
+    /// The engine's network that the build has: a name, or host.
+    #[arg(long, value_name = "NETWORK")]
+    pub build_network: Option<String>,
     /// What runs it: docker, podman, or process (no container, for development).
     #[arg(long, value_parser = engine)]
     pub engine: Option<EngineWord>,
@@ -91,6 +110,7 @@ pub struct RunArgs {
 pub(super) enum Target {
     Url(String),
     Image(String),
+    Package(String),
     Program,
 }
 
@@ -101,6 +121,7 @@ impl RunArgs {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
                 Target::Url(url.clone())
             }
+            Some(package) if Name::is_meant(package) => Target::Package(package.clone()),
             Some(image) => Target::Image(image.clone()),
         }
     }
@@ -120,6 +141,9 @@ impl RunArgs {
                 let last = named.rsplit('/').next().unwrap_or_default();
                 last.split(':').next().unwrap_or_default().to_owned()
             }
+            Target::Package(package) => package
+                .parse::<Name>()
+                .map_or_else(|_| "server".to_owned(), |name| name.short().trim_start_matches('@').to_owned()),
             Target::Program => program_name(&self.command),
         };
         let plain: String = long

@@ -23,6 +23,22 @@ struct File {
     servers: BTreeMap<String, Server>,
     policy: Vec<String>,
     audit: Audit,
+    #[serde(skip_serializing_if = "Runtime::is_default")]
+    runtime: Runtime,
+}
+
+#[derive(Serialize, Default, PartialEq)]
+struct Runtime {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    build: BTreeMap<&'static str, String>,
+}
+
+impl Runtime {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Serialize)]
@@ -43,6 +59,14 @@ struct Server {
     url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_image: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    install_scripts: bool,
     #[serde(skip_serializing_if = "is_false")]
     allow_tags: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -127,6 +151,7 @@ pub(super) fn text(
     believed: &Believed<'_>,
     policy: Vec<String>,
     audit: String,
+    state: Option<String>,
     typed_in: Option<&Path>,
 ) -> Result<String, String> {
     let issuer = Issuer { issuer: believed.issuer.to_owned(), audience: believed.audience.clone() };
@@ -137,6 +162,7 @@ pub(super) fn text(
         servers: [(args.server_name(), server(args, typed_in)?)].into(),
         policy,
         audit: Audit { file: audit },
+        runtime: Runtime { state, build: build(args) },
     };
     serde_saphyr::to_string(&file).map_err(|error| error.to_string())
 }
@@ -152,6 +178,7 @@ fn server(args: &RunArgs, typed_in: Option<&Path>) -> Result<Server, String> {
     match args.what() {
         Target::Url(url) => server.url = Some(url),
         Target::Image(image) => server.image = Some(image),
+        Target::Package(package) => server.package = Some(package),
         // Whoever writes a program after `--` has said that it is no container.
         Target::Program => server.engine = Some(EngineWord::Process.word()),
     }
@@ -159,6 +186,9 @@ fn server(args: &RunArgs, typed_in: Option<&Path>) -> Result<Server, String> {
         server.engine = Some(engine.word());
     }
     server.command.clone_from(&args.command);
+    server.entry.clone_from(&args.entry);
+    server.base_image.clone_from(&args.base_image);
+    server.install_scripts = args.install_scripts;
     if args.transport != "stdio" {
         let port = args.transport.parse().map_err(|_| "--transport is `stdio` or a port".to_owned())?;
         server.transport = Some(Transport::Http { http: port });
@@ -188,6 +218,14 @@ fn server(args: &RunArgs, typed_in: Option<&Path>) -> Result<Server, String> {
         server.deliver = Some([("header", args.header.clone())].into());
     }
     Ok(server)
+}
+
+/// How a package is built: what holds for all packages in a file.
+fn build(args: &RunArgs) -> BTreeMap<&'static str, String> {
+    let python = matches!(args.what(), Target::Package(package) if package.starts_with("uvx:"));
+    let index = if python { "python_index" } else { "npm_registry" };
+    let settings = [(index, &args.index), ("network", &args.build_network)];
+    settings.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
 }
 
 fn pairs(flag: &str, written: &[String]) -> Result<BTreeMap<String, String>, String> {

@@ -39,6 +39,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Said {
         &believed,
         room.policies.clone(),
         room.path("audit.jsonl"),
+        Some(room.path("state")),
         Some(&room.here),
     ) {
         Ok(text) => text,
@@ -66,7 +67,7 @@ fn print_config(args: &RunArgs) -> Said {
         [] => vec!["policies/".to_owned()],
         given => given.iter().map(|path| path.display().to_string()).collect(),
     };
-    match file::text(args, &believed, policies, "audit.jsonl".to_owned(), None) {
+    match file::text(args, &believed, policies, "audit.jsonl".to_owned(), None, None) {
         Ok(text) => Said::data(text),
         Err(why) => Said::failure(Exit::Usage, why),
     }

@@ -15,7 +15,7 @@ pub struct RuntimePlan {
     pub engine: Option<EngineWord>,
     /// The engine's socket, where it is not in its usual place.
     pub socket: Option<PathBuf>,
-    /// Directory for what outlives this program; None: the user's own.
+    /// This gateway's own directory; None: one named after `owner`, below the user's.
     pub state: Option<PathBuf>,
     /// Most started servers.
     pub instances: u32,
@@ -25,6 +25,9 @@ pub struct RuntimePlan {
     pub start: Duration,
     /// Name of this gateway at the engine, the same after a restart.
     pub owner: String,
+    /// The encrypted file with secrets, and its key if that is a file. No server sees them, and a change of them is a
+    /// reload.
+    pub sealed: Vec<PathBuf>,
 }
 
 impl RuntimePlan {
@@ -38,6 +41,7 @@ impl RuntimePlan {
             per_caller: 10,
             start: Duration::from_secs(60),
             owner: String::new(),
+            sealed: Vec::new(),
         }
     }
 }

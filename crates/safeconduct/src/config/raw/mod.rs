@@ -8,6 +8,7 @@ mod deliver;
 mod issuer;
 mod outside;
 mod run;
+mod secrets;
 mod server;
 mod step;
 
@@ -20,6 +21,7 @@ use outside::{Audit, Limits, Sessions, Telemetry, Timeouts, Tls};
 pub use run::EngineWord;
 pub(crate) use run::PullWord;
 pub(crate) use run::{Net, Runtime, Speech};
+pub(crate) use secrets::Secrets;
 pub(crate) use server::Server;
 pub(crate) use step::{
     AwsAssumeRole, AwsWebIdentity, Boundary, Chain, ClientCredentials, Common, EntraObo, Exchange,
@@ -91,6 +93,8 @@ section! {
         sessions: Sessions;
         /// Traces.
         telemetry: Telemetry;
+        /// The encrypted file that `encrypted:NAME` refers to.
+        secrets: Secrets;
         /// Servers that this program starts.
         runtime: Runtime;
     }

@@ -16,8 +16,8 @@ section! {
         engine: EngineWord;
         /// The engine's socket, where it is not in its usual place.
         socket: String;
-        /// A directory for what must outlive this program: which servers it started. Default: `$XDG_STATE_HOME/safeconduct`
-        /// or `~/.local/state/safeconduct`.
+        /// This gateway's own directory. It is one gateway's at a time: a second one does not start. Default: one for this
+        /// file and `listen`, below `$XDG_STATE_HOME/safeconduct` or `~/.local/state/safeconduct`.
         state: String;
         /// Most started servers at once. Default: `50`.
         instances: Count;
@@ -25,6 +25,26 @@ section! {
         per_caller: Count;
         /// How long a server may take to be ready. Default: `60s`.
         start: Period;
+        /// How packages become images.
+        build: Build;
+    }
+}
+
+section! {
+    /// How packages become images. A build has a network, and neither credentials nor files of this machine; the servers that
+    /// run the image have what their `permissions` say.
+    Build {
+        /// The image that Python packages are built on, by digest or tag. Default: `docker.io/library/python:3.13-slim`.
+        python_image: String;
+        /// The image that npm packages are built on. Default: `docker.io/library/node:22-slim`.
+        node_image: String;
+        /// The index of Python packages (`PIP_INDEX_URL`), without user and password: they would stand in the image's
+        /// history. Default: PyPI.
+        python_index: String;
+        /// The registry of npm packages (`npm_config_registry`), likewise. Default: npm's.
+        npm_registry: String;
+        /// The engine's network that builds have: a name, or `host`. Default: the engine's usual one.
+        network: String;
     }
 }
 

@@ -9,7 +9,7 @@ use super::step::Chain;
 section! {
     /// One MCP server.
     Server {
-        /// The server's endpoint (streamable HTTP). Without it, `image` or `command` says what to start.
+        /// The server's endpoint (streamable HTTP). Without it, `image`, `package` or `command` says what to start.
         url: String;
         /// Names of the `issuers` whose callers are believed here. Default: all.
         issuers: Many<String>;
@@ -33,11 +33,22 @@ section! {
         /// A container image to run, instead of `url`: by digest (`ghcr.io/acme/server@sha256:...`). It runs confined: no
         /// network, no files, no capabilities, but for what `permissions` name.
         image: String;
-        /// Accepts an image by tag, although whoever owns the name can make it another image at any time. Default: `false`.
+        /// A package to run, instead of `url`: `uvx:NAME@VERSION` of PyPI or `npx:NAME@VERSION` of npm. An image is made of it,
+        /// once, which runs confined like any other; with `engine: process` it is run by this machine's `uvx` or `npx`.
+        package: String;
+        /// The package's program. Default: the one that is called like the package, or its only one.
+        entry: String;
+        /// The image that the package is built on, with `python3` and pip, or `node` and npm. Default: that of `runtime.build`.
+        base_image: String;
+        /// Lets the package's code run while it is installed: npm's scripts, Python packages that come as source only.
+        /// Default: `false`.
+        install_scripts: bool;
+        /// Accepts an image by tag, although whoever owns the name can make it another image at any time, and a package
+        /// without a version: then the newest is taken once, and kept. Default: `false`.
         allow_tags: bool;
-        /// Whether the image is fetched: `missing`, `always` or `never`. Default: `missing`.
+        /// Whether the image is fetched, or made of the package: `missing`, `always` or `never`. Default: `missing`.
         pull: PullWord;
-        /// With `image`, what replaces the image's own command. Alone, a program of this machine: for development, with
+        /// With `image`, what replaces the image's own command. With `package`, its program's arguments. Alone, a program of this machine: for development, with
         /// `engine: process`.
         command: Many<String>;
         /// What runs it: `docker`, `podman`, or `process` (no container, for development). Default: `runtime.engine`.

@@ -5,8 +5,10 @@ mod deliver;
 mod issuers;
 mod listener;
 mod outside;
+mod package;
 mod policies;
 mod run;
+mod sealed;
 mod secrets;
 mod servers;
 mod steps;
@@ -27,6 +29,19 @@ pub(super) struct Resolver<'a> {
     pub(super) surroundings: &'a Surroundings,
     pub(super) problems: &'a mut Problems,
     pub(super) file: &'a raw::File,
+    /// Opened when something first refers to it.
+    sealed: Option<sealed::Sealed>,
+}
+
+impl<'a> Resolver<'a> {
+    /// For what was read of a file.
+    pub(super) fn new(
+        surroundings: &'a Surroundings,
+        problems: &'a mut Problems,
+        file: &'a raw::File,
+    ) -> Self {
+        Self { surroundings, problems, file, sealed: None }
+    }
 }
 
 impl Resolver<'_> {

@@ -36,6 +36,7 @@ impl Resolver<'_> {
         if let Some(at) = engine.filter(|at| at.value == EngineWord::Process) {
             self.warn_of_process(at.site.clone());
         }
+        self.indexes();
         RuntimePlan {
             engine: engine.map(|at| at.value),
             socket: text(|runtime| &runtime.socket).map(|path| self.path(&path)),
@@ -43,6 +44,7 @@ impl Resolver<'_> {
             instances: number(runtime.and_then(|runtime| runtime.instances.given()), INSTANCES),
             per_caller: number(runtime.and_then(|runtime| runtime.per_caller.given()), PER_CALLER),
             owner: self.owner(),
+            sealed: self.sealed_paths(),
             start: runtime.and_then(|runtime| runtime.start.value()).map_or(START, |period| period.0),
         }
     }
@@ -52,7 +54,12 @@ impl Resolver<'_> {
         let directory = &self.surroundings.directory;
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
         let listen = self.file.listen.value().map_or_else(String::new, |address| address.0.to_string());
-        let digest = digest(&SHA256, format!("{}\0{listen}", directory.display()).as_bytes());
+        let mut text = format!("{}\0{listen}", directory.display());
+        // One that has another state directory is another gateway.
+        if let Some(state) = self.file.runtime.value().and_then(|runtime| runtime.state.value()) {
+            text += &format!("\0{}", self.path(state).display());
+        }
+        let digest = digest(&SHA256, text.as_bytes());
         digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -60,7 +67,10 @@ impl Resolver<'_> {
     pub(super) fn started(&mut self, name: &At<String>, server: &Server) -> Option<(http::Uri, RunPlan)> {
         if let Some(url) = server.url.given() {
             self.problems
-                .error(url.site.clone(), "`url` is where a server is, `image` and `command` start one")
+                .error(
+                    url.site.clone(),
+                    "`url` is where a server is, `image`, `package` and `command` start one",
+                )
                 .label("keep one of them");
             return None;
         }
@@ -68,7 +78,7 @@ impl Resolver<'_> {
         // All of them are looked at, whatever the others come to.
         let program = self.program(name, server, engine);
         let transport = self.transport(server);
-        let permissions = self.permissions(server);
+        let permissions = self.permissions(server, engine);
         let environment = self.environment(server);
         let secrets = self.run_secrets(server);
         let idle = server.idle.value().map_or(IDLE, |period| period.0);
@@ -91,6 +101,9 @@ impl Resolver<'_> {
         let settings = [
             ("allow_tags", place(&server.allow_tags)),
             ("pull", place(&server.pull)),
+            ("entry", place(&server.entry)),
+            ("base_image", place(&server.base_image)),
+            ("install_scripts", place(&server.install_scripts)),
             ("engine", place(&server.engine)),
             ("transport", place(&server.transport)),
             ("permissions", place(&server.permissions)),
@@ -104,7 +117,7 @@ impl Resolver<'_> {
             self.problems
                 .error(place, format!("`{setting}` is for a server that is started here"))
                 .label("this server is not")
-                .help("give its `image` (or `command`) instead of `url`, or remove the line");
+                .help("give its `image` (or `package`, or `command`) instead of `url`, or remove the line");
         }
     }
 
@@ -125,6 +138,21 @@ impl Resolver<'_> {
     }
 
     fn program(&mut self, name: &At<String>, server: &Server, engine: Option<EngineWord>) -> Option<Program> {
+        let pull = match server.pull.or(PullWord::Missing) {
+            PullWord::Missing => Pull::Missing,
+            PullWord::Always => Pull::Always,
+            PullWord::Never => Pull::Never,
+        };
+        if let Some(package) = server.package.given() {
+            if let Some(image) = server.image.given() {
+                self.problems
+                    .error(image.site.clone(), "`image` and `package` are two things to run")
+                    .label("keep one of them");
+                return None;
+            }
+            return self.package(package, server, engine, pull);
+        }
+        self.only_for_packages(server);
         let command = server.command.value().map(|many| many.values().cloned().collect::<Vec<_>>());
         let Some(image) = server.image.given() else {
             return self.own_program(name, server, command?, engine);
@@ -151,11 +179,6 @@ impl Resolver<'_> {
                 .help("a tag can be made another image at any time: write NAME@sha256:..., or `allow_tags: true` beside it");
             return None;
         }
-        let pull = match server.pull.or(PullWord::Missing) {
-            PullWord::Missing => Pull::Missing,
-            PullWord::Always => Pull::Always,
-            PullWord::Never => Pull::Never,
-        };
         Some(Program::Image {
             reference: image.value.clone(),
             command: command.unwrap_or_default(),
@@ -218,10 +241,11 @@ impl Resolver<'_> {
         Some((url?, Transport::Http { port: number, path }))
     }
 
-    fn permissions(&mut self, server: &Server) -> Permissions {
+    fn permissions(&mut self, server: &Server, engine: Option<EngineWord>) -> Permissions {
         let mut permissions = Permissions::default();
         let Some(written) = server.permissions.given() else { return permissions };
-        if server.image.is_absent() {
+        let confined = !server.package.is_absent() && engine != Some(EngineWord::Process);
+        if server.image.is_absent() && !confined {
             self.problems
                 .warning(written.site.clone(), "a plain process is not held to `permissions`")
                 .label("not enforced but for memory and processes");
@@ -353,6 +377,6 @@ fn is_digest(text: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
+pub(super) fn place<T>(field: &Field<T>) -> Option<Range<usize>> {
     field.given().map(|at| at.site.clone())
 }

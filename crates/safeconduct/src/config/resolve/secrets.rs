@@ -50,6 +50,7 @@ impl Resolver<'_> {
                 };
                 (SecretOrigin::Env(name.clone()), text.into_bytes())
             }
+            SecretText::Keyring(_) | SecretText::Encrypted(_) => self.kept_elsewhere(written)?,
             SecretText::File(written_path) => {
                 let path = self.path(written_path);
                 match std::fs::read(&path) {

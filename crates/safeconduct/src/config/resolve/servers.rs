@@ -88,14 +88,14 @@ impl Resolver<'_> {
 
     /// Where it is, or what is started and how it is addressed inside.
     fn endpoint(&mut self, name: &At<String>, server: &Server) -> Option<(http::Uri, Option<RunPlan>)> {
-        if !server.image.is_absent() || !server.command.is_absent() {
+        if !server.image.is_absent() || !server.package.is_absent() || !server.command.is_absent() {
             return self.started(name, server).map(|(url, run)| (url, Some(run)));
         }
         self.only_when_started(server);
         if server.url.is_absent() {
             self.problems
                 .error(name.span.clone(), "`url` is missing")
-                .label("needs `url`, `image` or `command`")
+                .label("needs `url`, `image`, `package` or `command`")
                 .help("url: http://127.0.0.1:9000/mcp, the server's streamable HTTP endpoint");
         }
         let url = server.url.given()?;
