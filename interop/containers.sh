@@ -37,14 +37,18 @@ clean_up() {
   for mount in $(awk -v work="$WORK" 'index($5, work) == 1 {print $5}' /proc/self/mountinfo | sort -r); do
     umount -l "$mount" 2>/dev/null || true
   done
-  rm -rf "$WORK"
+  rm -rf "$WORK" "${PLACE:-}"
 }
 stop_gateway() { [ -z "${GATEWAY_PID:-}" ] || { kill -TERM "$GATEWAY_PID" && wait "$GATEWAY_PID"; } 2>/dev/null; }
 gateways_containers() { [ -n "${IMAGE:-}" ] && docker ps -aq --filter "ancestor=$IMAGE"; }
 
 start_docker
 note 'making the image'
-SERVERS=$NODE_HOME/node_modules/@modelcontextprotocol
+# The servers are compared with themselves, at one place in and outside of containers; below /tmp there is nothing of an image.
+PLACE=$(mktemp -d /var/tmp/safeconduct-servers.XXXX)
+cp -r "$NODE_HOME/node_modules" "$PLACE/"
+chmod -R a+rX "$PLACE"
+SERVERS=$PLACE/node_modules/@modelcontextprotocol
 "$INTEROP/containers/image.sh" "$WORK/image" "$SITE" "$NODE" "$SERVERS"
 tar -C "$WORK/image" -c . | docker import --change 'USER 1000' --change 'ENV PYTHONPATH=/opt/site' \
   --change 'ENV PATH=/usr/bin:/bin' - "$OWN:servers" >/dev/null

@@ -24,7 +24,7 @@ find "$site" -name '*.so' -exec ldd {} + 2>/dev/null | grep -oE '=> /(usr/)?lib[
 
 mkdir -p "$root/opt/site"
 cp -r "$site/." "$root/opt/site/"
-# The servers stand where they do on this machine: they are compared with themselves.
+# The servers stand where they do outside: they are compared with themselves.
 modules=${servers%/@modelcontextprotocol}
 mkdir -p "$root$modules/@modelcontextprotocol"
 for name in "$modules"/*; do
