@@ -3,16 +3,10 @@
 # parts; then they run confined, and an official client sees the same as without container and gateway. Uses engines
 # of its own (Debian's docker.io and podman, as root), and stops them again.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$INTEROP/engine/docker.sh"
 
-[ "$(id -u)" = 0 ] || fail 'needs root: it starts a container engine'
-if ! command -v dockerd >/dev/null || ! command -v runc >/dev/null || ! command -v busybox >/dev/null ||
-  ! command -v podman >/dev/null || [ ! -x /usr/bin/python3 ]; then
-  note 'installing the engines'
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    docker.io podman runc busybox-static python3 >/dev/null
-fi
-need docker dockerd podman busybox npm node curl
+install_engines
+need busybox npm node curl
 install_node
 install_python
 build_equipment
